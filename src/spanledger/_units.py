@@ -1,0 +1,86 @@
+"""Billable units: what each is, which inclusive total it belongs to, and whose price it takes when it has none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+FEMTO: Final = 10**15
+"""Amounts are integers of 1e-15 of a currency unit: exact for every published price of a single token."""
+
+
+class Unit(NamedTuple):
+    """One billable unit.
+
+    `side` is `input` or `output` for tokens that count in those totals, else empty. `group` is the narrower total
+    (`cache_read`, `cache_write`, `reasoning`). `priced_as` is the unit whose rate applies where this one has none.
+    """
+
+    name: str
+    per: str
+    side: str = ""
+    group: str = ""
+    priced_as: str = ""
+
+
+UNITS: Final[Mapping[str, Unit]] = {
+    unit.name: unit
+    for unit in (
+        Unit("input", "token", "input"),
+        Unit("input_audio", "token", "input"),
+        Unit("input_image", "token", "input", "", "input"),
+        Unit("input_video", "token", "input", "", "input"),
+        Unit("tool_use_input", "token", "input", "", "input"),
+        Unit("cache_read", "token", "input", "cache_read"),
+        Unit("cache_read_audio", "token", "input", "cache_read"),
+        Unit("cache_read_image", "token", "input", "cache_read", "cache_read"),
+        Unit("cache_write", "token", "input", "cache_write", "cache_write_5m"),
+        Unit("cache_write_5m", "token", "input", "cache_write"),
+        Unit("cache_write_30m", "token", "input", "cache_write"),
+        Unit("cache_write_1h", "token", "input", "cache_write"),
+        Unit("cache_write_12h", "token", "input", "cache_write"),
+        Unit("output", "token", "output"),
+        Unit("output_audio", "token", "output"),
+        Unit("output_image", "token", "output"),
+        Unit("reasoning", "token", "output", "reasoning", "output"),
+        Unit("web_search", "call"),
+        Unit("web_search_preview", "call"),
+        Unit("file_search", "call"),
+        Unit("grounding_query", "query"),
+        Unit("grounding_prompt", "prompt"),
+        Unit("characters", "character"),
+        Unit("audio_seconds", "second"),
+        Unit("video_seconds", "second"),
+        Unit("images", "image"),
+        Unit("pages", "page"),
+        Unit("search_units", "search unit"),
+        Unit("requests", "request"),
+    )
+}
+
+
+def inclusive(units: Mapping[str, int | Decimal], total: str) -> int | None:
+    """The inclusive total (`input`, `output`, `cache_read`, `cache_write`, `reasoning`), `None` if no part is known."""
+    found = [
+        int(quantity)
+        for key, quantity in units.items()
+        if "@" not in key and (unit := UNITS.get(key)) is not None and total in (unit.side, unit.group)
+    ]
+    return sum(found) if found else None
+
+
+def money_text(femtos: int) -> str:
+    """An amount in 1e-15 as plain decimal text without trailing zeros: `2800000000000` is `0.0028`."""
+    sign, femtos = ("-", -femtos) if femtos < 0 else ("", femtos)
+    whole, fraction = divmod(femtos, FEMTO)
+    if not fraction:
+        return f"{sign}{whole}"
+    return f"{sign}{whole}.{fraction:015d}".rstrip("0")
+
+
+def quantity_json(quantity: int | Decimal) -> int | str:
+    """A quantity as it stands in a row: an integer where it is one, else decimal text."""
+    if isinstance(quantity, int):
+        return quantity
+    return int(quantity) if quantity == quantity.to_integral_value() else format(quantity.normalize(), "f")

@@ -1,0 +1,173 @@
+"""From a response body, or the events of a stream, to a `Reading`: usage, model, id, and what decides the price.
+
+A provider file declares tables (`UsageTable`, `Api`); the readers here are the only code that walks them. Bodies come from
+a network: every value is checked, none is trusted, and nothing here raises on what a body holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from spanledger._types import Quantity, Usage
+
+LARGEST: Final = 2**53
+"""More tokens than this is no count: it is a broken body."""
+
+Body = Mapping[str, Any]
+Path = tuple[str, ...]
+
+
+class Reading(NamedTuple):
+    """What one response says of itself. `usage` is `None` where it reports none.
+
+    `context` is what decides the price besides the model, as the response or its request says it: `service_tier`,
+    `inference_geo`, `speed`, `batch`, `deployment_type`, `region`, ...
+    """
+
+    usage: Usage | None
+    response_model: str | None = None
+    response_id: str | None = None
+    finish_reasons: tuple[str, ...] = ()
+    context: Mapping[str, str] = {}
+    provider_cost: str | None = None
+
+
+def dig(body: Any, path: Path) -> Any:
+    """The value at a path, `None` where a step is missing or is no object."""
+    for step in path:
+        if not isinstance(body, Mapping):
+            return None
+        body = body.get(step)
+    return body
+
+
+def text(value: Any) -> str | None:
+    """The value where it is non-empty text, else `None`."""
+    return value if isinstance(value, str) and value else None
+
+
+def paths(*dotted: str) -> tuple[Path, ...]:
+    """`"a.b"` as `("a", "b")`, for each: the places to look, in order."""
+    return tuple(tuple(place.split(".")) for place in dotted)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageTable:
+    """Where one API reports each unit.
+
+    `wholes` are inclusive counts, from which their `parts` are taken away; `extras` stand beside them. Each unit names
+    the places to look for it, the first that holds a value counts. `total` is the provider's own sum, to check against.
+    """
+
+    wholes: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    parts: Mapping[str, tuple[str, tuple[Path, ...]]] = field(default_factory=dict)
+    extras: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    total: tuple[Path, ...] = ()
+
+    def read(self, usage: Any) -> Usage | None:
+        """The disjoint units of a usage object, `None` where it holds no count at all."""
+        if not isinstance(usage, Mapping):
+            return None
+        flaws: list[str] = []
+        wholes = _counts(usage, self.wholes, flaws)
+        parts = _counts(usage, {unit: places for unit, (_, places) in self.parts.items()}, flaws)
+        extras = _counts(usage, self.extras, flaws)
+        if not (wholes or parts or extras):
+            return Usage({}, flaws[0], usable=False) if flaws else None
+        total = _counts(usage, {"total": self.total}, []).get("total") if self.total else None
+        units = self._disjoint(wholes, parts, total)
+        units.update(extras)
+        return _checked(units, total, flaws)
+
+    def _disjoint(self, wholes: dict[str, int], parts: dict[str, int], total: int | None) -> dict[str, int]:
+        """Takes each part out of its whole, unless the provider's total proves that it stands beside it."""
+        units = dict(wholes)
+        for unit, quantity in parts.items():
+            whole = self.parts[unit][0]
+            if whole in units and not _beside(unit, quantity, wholes, total):
+                units[whole] -= quantity
+        units.update({unit: quantity for unit, quantity in parts.items() if quantity or unit in units})
+        return units
+
+
+def _beside(unit: str, quantity: int, wholes: Mapping[str, int], total: int | None) -> bool:
+    """xAI and others leave reasoning out of the output that they report: their own total tells."""
+    return unit == "reasoning" and bool(quantity) and total is not None and total == sum(wholes.values()) + quantity
+
+
+def _counts(usage: Body, table: Mapping[str, tuple[Path, ...]], flaws: list[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for unit, places in table.items():
+        for path in places:
+            value = usage.get(path[0]) if len(path) == 1 else dig(usage, path)
+            if value is None:
+                continue
+            count = as_count(value)
+            if count is None:
+                flaws.append(f"{'.'.join(path)} is no count: {str(value)[:40]!r}")
+            else:
+                found[unit] = count
+            break
+    return found
+
+
+def as_count(value: Any) -> int | None:
+    """A whole number of at most 2**53, of either sign; `None` for all else, text and booleans included."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    if isinstance(value, float):
+        if not value.is_integer():
+            return None
+        value = int(value)
+    return value if -LARGEST <= value <= LARGEST else None
+
+
+def _checked(units: Mapping[str, Quantity], total: int | None, flaws: list[str]) -> Usage:
+    negative = next((unit for unit, quantity in units.items() if quantity < 0), None)
+    if negative is not None:
+        flaws.append(f"{negative} is negative: {units[negative]}")
+    if flaws:
+        return Usage(units, flaws[0], usable=False)
+    tokens = sum(units.values())
+    if total is not None and total != tokens:
+        return Usage(units, f"the provider's total {total} is not the sum of its parts {tokens}")
+    return Usage(units)
+
+
+State = dict[str, Any]
+"""What has been gathered of one response: a body-like dict that `Api.read` understands. Keys with `_` are our own."""
+
+
+class Request(NamedTuple):
+    """What is kept of a request: the model it names and what may decide its price. Never its text."""
+
+    model: str | None = None
+    body: Body = {}
+    headers: Body = {}
+    context: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One metered endpoint.
+
+    `fold` takes one body or one stream event into the state; it sets `state["_done"]` at the event after which nothing
+    billable follows, and appends seen text to `state["_text"]` for an estimate should the usage never come.
+    `read` turns the state into a `Reading`.
+    """
+
+    name: str
+    operation: str
+    fold: Callable[[State, Body], None]
+    read: Callable[[State, Request], Reading]
+    billed: bool = True
+
+
+def keep(state: State, event: Body, *names: str) -> None:
+    """Copies the named fields that hold a value: the last one wins."""
+    for name in names:
+        value = event.get(name)
+        if value is not None:
+            state[name] = value

@@ -1,0 +1,88 @@
+"""Anthropic's wire format: Messages, on its own API, Bedrock, Vertex AI and Foundry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from spanledger.providers._reading import Api, Body, Reading, Request, State, UsageTable, keep, paths, text
+from spanledger.providers.openai import merge_usage, stated_cost
+
+TOKENS = UsageTable(
+    wholes={"output": paths("output_tokens"), "cache_write": paths("cache_creation_input_tokens")},
+    parts={
+        "cache_write_5m": ("cache_write", paths("cache_creation.ephemeral_5m_input_tokens")),
+        "cache_write_1h": ("cache_write", paths("cache_creation.ephemeral_1h_input_tokens")),
+        "reasoning": ("output", paths("output_tokens_details.thinking_tokens")),
+    },
+    extras={
+        "input": paths("input_tokens"),
+        "cache_read": paths("cache_read_input_tokens"),
+        "web_search": paths("server_tool_use.web_search_requests"),
+    },
+)
+"""`input_tokens` leaves out what the cache served or stored; the split by lifetime may not add up to its total."""
+
+
+def fold_messages(state: State, event: Body) -> None:
+    """A Message body or a stream event: `message_start` has the input, `message_delta` the cumulative rest."""
+    kind = event.get("type")
+    if kind == "content_block_delta":
+        _fold_delta(state, event.get("delta"))
+    elif kind == "message_start":
+        message = event.get("message")
+        if isinstance(message, Mapping):
+            _fold_message(state, message)
+    elif kind == "message_delta":
+        _fold_end(state, event)
+    elif kind == "message_stop":
+        state["_done"] = True
+        keep(state, event, "amazon-bedrock-invocationMetrics")
+    elif kind == "message" or "usage" in event:
+        _fold_message(state, event)
+
+
+def _fold_delta(state: State, delta: object) -> None:
+    if isinstance(delta, Mapping):
+        seen = delta.get("text") or delta.get("thinking") or delta.get("partial_json")
+        if seen.__class__ is str:
+            state.setdefault("_text", []).append(seen)
+
+
+def _fold_message(state: State, message: Body) -> None:
+    keep(state, message, "id", "model", "stop_reason")
+    if isinstance(message.get("usage"), Mapping):
+        merge_usage(state, message["usage"])
+
+
+def _fold_end(state: State, event: Body) -> None:
+    if isinstance(event.get("usage"), Mapping):
+        merge_usage(state, event["usage"])
+        state["_final"] = True
+    delta = event.get("delta")
+    if isinstance(delta, Mapping):
+        keep(state, delta, "stop_reason")
+
+
+def read_messages(state: State, request: Request) -> Reading:
+    """The reading of a Message."""
+    usage = state.get("usage")
+    reason = text(state.get("stop_reason"))
+    return Reading(
+        TOKENS.read(usage),
+        response_model=text(state.get("model")),
+        response_id=text(state.get("id")),
+        finish_reasons=(reason,) if reason else (),
+        context={**request.context, **_context(usage)},
+        provider_cost=stated_cost(usage),
+    )
+
+
+def _context(usage: object) -> Mapping[str, str]:
+    if not isinstance(usage, Mapping):
+        return {}
+    names = ("service_tier", "inference_geo", "speed")
+    return {name: value for name in names if (value := text(usage.get(name)))}
+
+
+MESSAGES = Api("messages", "chat", fold_messages, read_messages)
+ROUTES: Mapping[str, Api] = {"/v1/messages": MESSAGES}

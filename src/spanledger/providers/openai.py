@@ -1,0 +1,149 @@
+"""OpenAI's wire format: Chat Completions, Completions, Responses, Embeddings. Azure and compatible hosts speak it too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from spanledger.providers._reading import Api, Body, Reading, Request, State, UsageTable, dig, keep, paths, text
+
+TOKENS = UsageTable(
+    wholes={
+        "input": paths("prompt_tokens", "input_tokens"),
+        "output": paths("completion_tokens", "output_tokens"),
+    },
+    parts={
+        "cache_read": (
+            "input",
+            paths(
+                "prompt_tokens_details.cached_tokens",
+                "input_tokens_details.cached_tokens",
+                "prompt_cache_hit_tokens",
+                "num_cached_tokens",
+                "cached_tokens",
+            ),
+        ),
+        "cache_write": (
+            "input",
+            paths("prompt_tokens_details.cache_write_tokens", "input_tokens_details.cache_write_tokens"),
+        ),
+        "input_audio": ("input", paths("prompt_tokens_details.audio_tokens", "input_tokens_details.audio_tokens")),
+        "input_image": ("input", paths("prompt_tokens_details.image_tokens", "input_tokens_details.image_tokens")),
+        "reasoning": (
+            "output",
+            paths("completion_tokens_details.reasoning_tokens", "output_tokens_details.reasoning_tokens"),
+        ),
+        "output_audio": ("output", paths("completion_tokens_details.audio_tokens", "output_tokens_details.audio_tokens")),
+        "output_image": ("output", paths("completion_tokens_details.image_tokens", "output_tokens_details.image_tokens")),
+    },
+    total=paths("total_tokens"),
+)
+"""Input and output are inclusive: cached, written, audio and reasoning tokens stand inside them."""
+
+
+def fold_chat(state: State, event: Body) -> None:
+    """A Chat Completions body or chunk. Usage may come on any chunk, more than once: the last value of a field counts."""
+    keep(state, event, "id", "model", "service_tier")
+    usage = event.get("usage") or dig(event, ("x_groq", "usage"))
+    if isinstance(usage, Mapping):
+        merge_usage(state, usage)
+    choices = event.get("choices")
+    if isinstance(choices, list):
+        for choice in choices:
+            if isinstance(choice, Mapping):
+                _fold_choice(state, choice)
+
+
+def merge_usage(state: State, usage: Body) -> None:
+    """The fields of a later usage object replace those of an earlier one, except where they are null."""
+    known = state.setdefault("usage", {})
+    known.update({name: value for name, value in usage.items() if value is not None or name not in known})
+
+
+def _fold_choice(state: State, choice: Body) -> None:
+    reason = choice.get("finish_reason")
+    if reason is not None:
+        state.setdefault("_finish", {})[choice.get("index", 0)] = reason
+    delta = choice.get("delta")
+    if isinstance(delta, Mapping):
+        seen = delta.get("content") or delta.get("reasoning_content")
+        if seen.__class__ is str:
+            state.setdefault("_text", []).append(seen)
+    elif choice.get("text").__class__ is str:
+        state.setdefault("_text", []).append(choice["text"])
+
+
+def read_chat(state: State, request: Request) -> Reading:
+    """The reading of a chat, completion or embeddings response."""
+    return Reading(
+        TOKENS.read(state.get("usage")),
+        response_model=text(state.get("model")),
+        response_id=text(state.get("id")),
+        finish_reasons=tuple(str(reason) for reason in state.get("_finish", {}).values()),
+        context=context_of(state, request),
+        provider_cost=stated_cost(state.get("usage")),
+    )
+
+
+def stated_cost(usage: Any) -> str | None:
+    """The cost that a gateway states in `usage.cost`, as decimal text."""
+    cost = usage.get("cost") if isinstance(usage, Mapping) else None
+    if isinstance(cost, bool) or not isinstance(cost, (int, float, str)):
+        return None
+    return str(cost)
+
+
+def context_of(state: State, request: Request) -> Mapping[str, str]:
+    """The tier that served the request is in the response; the request says only what was asked for."""
+    tier = text(state.get("service_tier"))
+    return {**request.context, "service_tier": tier} if tier else request.context
+
+
+TERMINAL = {"response.completed", "response.incomplete", "response.failed", "response.cancelled"}
+
+
+def fold_responses(state: State, event: Body) -> None:
+    """A Responses body, or an event that carries one; every terminal event has the usage, an incomplete one too."""
+    kind = event.get("type")
+    response = event.get("response")
+    body = response if isinstance(response, Mapping) else event
+    if kind == "response.output_text.delta":
+        if event.get("delta").__class__ is str:
+            state.setdefault("_text", []).append(event["delta"])
+        return
+    if body is event and kind is not None and "usage" not in event:
+        return
+    keep(state, body, "id", "model", "service_tier", "status", "tool_usage", "output", "background")
+    if isinstance(body.get("usage"), Mapping):
+        merge_usage(state, body["usage"])
+    if kind in TERMINAL:
+        state["_done"] = True
+
+
+def read_responses(state: State, request: Request) -> Reading:
+    """The reading of a Responses body."""
+    status = text(state.get("status"))
+    return Reading(
+        TOKENS.read(state.get("usage")),
+        response_model=text(state.get("model")),
+        response_id=text(state.get("id")),
+        finish_reasons=(status,) if status else (),
+        context=context_of(state, request),
+        provider_cost=stated_cost(state.get("usage")),
+    )
+
+
+CHAT = Api("chat.completions", "chat", fold_chat, read_chat)
+COMPLETIONS = Api("completions", "text_completion", fold_chat, read_chat)
+EMBEDDINGS = Api("embeddings", "embeddings", fold_chat, read_chat)
+RESPONSES = Api("responses", "chat", fold_responses, read_responses)
+COMPACT = Api("responses.compact", "chat", fold_responses, read_responses)
+
+ROUTES: Mapping[str, Api] = {
+    "/chat/completions": CHAT,
+    "/completions": COMPLETIONS,
+    "/embeddings": EMBEDDINGS,
+    "/responses": RESPONSES,
+    "/responses/compact": COMPACT,
+}
+"""POST endpoints that bill. A GET of a stored response bills nothing, whatever usage it shows."""
