@@ -1,0 +1,1 @@
+"""What finance asks of the ledger: rules, allocation, showback, budgets, forecasts."""

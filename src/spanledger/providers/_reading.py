@@ -1,7 +1,7 @@
 """From a response body, or the events of a stream, to a `Reading`: usage, model, id, and what decides the price.
 
-A provider file declares tables (`UsageTable`, `Api`); the readers here are the only code that walks them. Bodies come from
-a network: every value is checked, none is trusted, and nothing here raises on what a body holds.
+A provider file declares tables (`UsageTable`, `Api`); the readers here are the only code that walks them. Bodies come
+from a network: every value is checked, none is trusted, and nothing here raises on what a body holds.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class UsageTable:
 
 
 def _beside(unit: str, quantity: int, wholes: Mapping[str, int], total: int | None) -> bool:
-    """xAI and others leave reasoning out of the output that they report: their own total tells."""
+    """XAI and others leave reasoning out of the output that they report: their own total tells."""
     return unit == "reasoning" and bool(quantity) and total is not None and total == sum(wholes.values()) + quantity
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from spanledger.providers._reading import Api, Body, Reading, Request, State, UsageTable, keep, paths, text
+from spanledger.providers._stainless import Stainless
 from spanledger.providers.openai import merge_usage, stated_cost
 
 TOKENS = UsageTable(
@@ -39,6 +40,7 @@ def fold_messages(state: State, event: Body) -> None:
         keep(state, event, "amazon-bedrock-invocationMetrics")
     elif kind == "message" or "usage" in event:
         _fold_message(state, event)
+        state["_done"] = True
 
 
 def _fold_delta(state: State, delta: object) -> None:
@@ -57,7 +59,7 @@ def _fold_message(state: State, message: Body) -> None:
 def _fold_end(state: State, event: Body) -> None:
     if isinstance(event.get("usage"), Mapping):
         merge_usage(state, event["usage"])
-        state["_final"] = True
+        state["_done"] = True
     delta = event.get("delta")
     if isinstance(delta, Mapping):
         keep(state, delta, "stop_reason")
@@ -86,3 +88,12 @@ def _context(usage: object) -> Mapping[str, str]:
 
 MESSAGES = Api("messages", "chat", fold_messages, read_messages)
 ROUTES: Mapping[str, Api] = {"/v1/messages": MESSAGES}
+
+PLATFORMS: Mapping[str, str] = {
+    "AnthropicBedrock": "aws.bedrock",
+    "AnthropicBedrockMantle": "aws.bedrock",
+    "AnthropicVertex": "gcp.vertex_ai",
+    "AnthropicFoundry": "azure.ai.inference",
+}
+
+provider = Stainless("anthropic", "anthropic", ROUTES, platforms=PLATFORMS)

@@ -1,4 +1,4 @@
-"""OpenAI's wire format: Chat Completions, Completions, Responses, Embeddings. Azure and compatible hosts speak it too."""
+"""OpenAI's wire format: Chat Completions, Completions, Responses, Embeddings. Azure and other hosts speak it too."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spanledger.providers._reading import Api, Body, Reading, Request, State, UsageTable, dig, keep, paths, text
+from spanledger.providers._stainless import Stainless
 
 TOKENS = UsageTable(
     wholes={
@@ -33,8 +34,14 @@ TOKENS = UsageTable(
             "output",
             paths("completion_tokens_details.reasoning_tokens", "output_tokens_details.reasoning_tokens"),
         ),
-        "output_audio": ("output", paths("completion_tokens_details.audio_tokens", "output_tokens_details.audio_tokens")),
-        "output_image": ("output", paths("completion_tokens_details.image_tokens", "output_tokens_details.image_tokens")),
+        "output_audio": (
+            "output",
+            paths("completion_tokens_details.audio_tokens", "output_tokens_details.audio_tokens"),
+        ),
+        "output_image": (
+            "output",
+            paths("completion_tokens_details.image_tokens", "output_tokens_details.image_tokens"),
+        ),
     },
     total=paths("total_tokens"),
 )
@@ -42,7 +49,7 @@ TOKENS = UsageTable(
 
 
 def fold_chat(state: State, event: Body) -> None:
-    """A Chat Completions body or chunk. Usage may come on any chunk, more than once: the last value of a field counts."""
+    """A Chat Completions body or chunk. Usage may come on any chunk, more than once: the last value counts."""
     keep(state, event, "id", "model", "service_tier")
     usage = event.get("usage") or dig(event, ("x_groq", "usage"))
     if isinstance(usage, Mapping):
@@ -63,7 +70,8 @@ def merge_usage(state: State, usage: Body) -> None:
 def _fold_choice(state: State, choice: Body) -> None:
     reason = choice.get("finish_reason")
     if reason is not None:
-        state.setdefault("_finish", {})[choice.get("index", 0)] = reason
+        state.setdefault("_finish", {})[str(choice.get("index", 0))] = reason
+        state["_done"] = True
     delta = choice.get("delta")
     if isinstance(delta, Mapping):
         seen = delta.get("content") or delta.get("reasoning_content")
@@ -116,7 +124,7 @@ def fold_responses(state: State, event: Body) -> None:
     keep(state, body, "id", "model", "service_tier", "status", "tool_usage", "output", "background")
     if isinstance(body.get("usage"), Mapping):
         merge_usage(state, body["usage"])
-    if kind in TERMINAL:
+    if kind in TERMINAL or kind is None:
         state["_done"] = True
 
 
@@ -147,3 +155,53 @@ ROUTES: Mapping[str, Api] = {
     "/responses/compact": COMPACT,
 }
 """POST endpoints that bill. A GET of a stored response bills nothing, whatever usage it shows."""
+
+HOSTS: Mapping[str, str] = {
+    "openai.com": "openai",
+    "openai.azure.com": "azure.ai.openai",
+    "services.ai.azure.com": "azure.ai.inference",
+    "inference.ai.azure.com": "azure.ai.inference",
+    "cognitiveservices.azure.com": "azure.ai.openai",
+    "amazonaws.com": "aws.bedrock",
+    "api.aws": "aws.bedrock",
+    "anthropic.com": "anthropic",
+    "generativelanguage.googleapis.com": "gcp.gemini",
+    "aiplatform.googleapis.com": "gcp.vertex_ai",
+    "openrouter.ai": "openrouter",
+    "deepseek.com": "deepseek",
+    "mistral.ai": "mistral_ai",
+    "x.ai": "x_ai",
+    "groq.com": "groq",
+    "cerebras.ai": "cerebras",
+    "together.xyz": "together_ai",
+    "together.ai": "together_ai",
+    "fireworks.ai": "fireworks_ai",
+    "perplexity.ai": "perplexity",
+    "cohere.com": "cohere",
+    "cohere.ai": "cohere",
+    "moonshot.ai": "moonshot_ai",
+    "moonshot.cn": "moonshot_ai",
+    "z.ai": "z_ai",
+    "bigmodel.cn": "z_ai",
+    "dashscope.aliyuncs.com": "alibaba_cloud",
+    "dashscope-intl.aliyuncs.com": "alibaba_cloud",
+    "dashscope-us.aliyuncs.com": "alibaba_cloud",
+    "ai-gateway.vercel.sh": "vercel",
+    "huggingface.co": "huggingface",
+    "venice.ai": "venice",
+    "databricks.com": "databricks",
+    "azuredatabricks.net": "databricks",
+    "snowflakecomputing.com": "snowflake",
+    "watsonx.ai": "ibm.watsonx.ai",
+    "ml.cloud.ibm.com": "ibm.watsonx.ai",
+    "nebius.com": "nebius",
+    "deepinfra.com": "deepinfra",
+    "novita.ai": "novita",
+    "sambanova.ai": "sambanova",
+    "hyperbolic.xyz": "hyperbolic",
+    "minimax.io": "minimax",
+    "ovh.net": "ovhcloud",
+}
+"""Whose price applies at a host. One that is not here is `openai_compatible`: no price is guessed."""
+
+provider = Stainless("openai", "openai_compatible", ROUTES, platforms={"AzureOpenAI": "azure.ai.openai"}, hosts=HOSTS)

@@ -1,0 +1,1 @@
+"""Notebook displays, charts and the statement."""

@@ -1,0 +1,1 @@
+"""Where charges go: the ledger, OpenTelemetry, budgets."""

@@ -1,0 +1,54 @@
+"""spanledger: who spent what on LLMs.
+
+    import spanledger
+
+    spanledger.instrument(ledger="spend.ledger", tags={"team": "growth"})
+
+Every call that the openai, anthropic and boto3 SDKs make from then on becomes one exact, durable charge.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from spanledger._config import configure, instrument, uninstrument, wrap
+from spanledger._tags import carry, current_tags, tag
+from spanledger._types import Charge, Usage
+from spanledger._workflow import workflow
+
+if TYPE_CHECKING:
+    from spanledger.ledger import Ledger
+
+__all__ = [
+    "Charge",
+    "Ledger",
+    "Usage",
+    "carry",
+    "configure",
+    "current_tags",
+    "instrument",
+    "tag",
+    "uninstrument",
+    "workflow",
+    "wrap",
+]
+
+_LAZY = {"Ledger": "spanledger.ledger"}
+"""Names of the query half, which loads on first use."""
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("spanledger")
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    msg = f"module 'spanledger' has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,243 @@
+"""One call in flight: it begins, its responses are observed, it ends. Nothing here raises into the application.
+
+A provider's hook makes a `Call`, enters it around the SDK's own work, and gives each HTTP response a `Tally`, which
+gathers what the response says. The meter turns every tally into one charge.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any, Final, Protocol
+
+from spanledger import _faults
+from spanledger._tags import Scope, restore, scope
+from spanledger._types import Charge, Row, SpanHandle
+
+
+class Meter(Protocol):
+    """Turns calls into charges; `spanledger._meter` is the one."""
+
+    def begin(self, call: Call) -> None:
+        """Fills in the row so far, and opens the span."""
+
+    def settle(self, tally: Tally) -> None:
+        """Books one response."""
+
+    def fail(self, call: Call, error: BaseException) -> None:
+        """Books a call that ended without any response."""
+
+    def finish(self, call: Call) -> None:
+        """Ends the span: no response of the call is open any more."""
+
+
+class Metered(Protocol):
+    """What a call needs of an endpoint; `providers._reading.Api` is it."""
+
+    @property
+    def operation(self) -> str: ...
+    @property
+    def fold(self) -> Any: ...
+    @property
+    def read(self) -> Any: ...
+
+
+meter: Meter | None = None
+"""Set by `spanledger.configure`; without one no call is looked at."""
+
+current: Final[ContextVar[Call | None]] = ContextVar("spanledger.call", default=None)
+
+
+class Call:
+    """One call of an SDK method, from its entry to the end of its last response body."""
+
+    __slots__ = (
+        "_entered",
+        "_open",
+        "_over",
+        "_returned",
+        "_span_token",
+        "api",
+        "charges",
+        "error",
+        "native_span",
+        "provider_name",
+        "request",
+        "row",
+        "scope",
+        "sdk",
+        "server_address",
+        "span",
+        "started",
+        "started_ns",
+        "stream",
+        "tallies",
+    )
+
+    def __init__(  # noqa: PLR0913 -- what is known of a call at its entry, each by name
+        self,
+        api: Metered,
+        *,
+        sdk: str,
+        provider_name: str,
+        request: Any,
+        server_address: str | None,
+        stream: bool,
+        native_span: bool = False,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        self.api = api
+        self.sdk = sdk
+        self.provider_name = provider_name
+        self.request = request
+        self.server_address = server_address
+        self.stream = stream
+        self.native_span = native_span
+        here = scope()
+        self.scope = Scope({**tags, **here.tags}, here.run) if tags else here
+        self.started_ns = time.time_ns()
+        self.started = time.perf_counter_ns()
+        self.row: Row = {}
+        self.span: SpanHandle | None = None
+        self.tallies: list[Tally] = []
+        self.charges: list[Charge] = []
+        self.error: BaseException | None = None
+        self._entered: Any = None
+        self._span_token: Any = None
+        self._open = 0
+        self._returned = False
+        self._over = [True]
+
+    def __enter__(self) -> Call:
+        _enter(self)
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        _leave(self)
+        _conclude(self, error)
+
+    def tally(self) -> Tally:
+        """The record of one more HTTP response of this call."""
+        tally = Tally(self)
+        self.tallies.append(tally)
+        self._open += 1
+        return tally
+
+    def closed(self) -> None:
+        """One response less is open; after the last one the call is over."""
+        self._open -= 1
+        self.finish_if_over()
+
+    def finish_if_over(self) -> None:
+        """Ends the call once: when the SDK has returned and every body has ended."""
+        if self._returned and self._open <= 0 and meter is not None and _take(self._over):
+            meter.finish(self)
+
+    @property
+    def elapsed_ms(self) -> float:
+        """Milliseconds since the call began."""
+        return (time.perf_counter_ns() - self.started) / 1e6
+
+
+def _take(once: list[bool]) -> bool:
+    """True for the first caller only, whichever thread it is in: `list.pop` is atomic."""
+    try:
+        return once.pop()
+    except IndexError:
+        return False
+
+
+@_faults.guarded("enter a call")
+def _enter(call: Call) -> None:
+    if meter is not None:
+        meter.begin(call)
+    call._entered = current.set(call)
+    if call.span is not None:
+        call._span_token = call.span.enter()
+
+
+@_faults.guarded("leave a call")
+def _leave(call: Call) -> None:
+    if call._entered is not None:
+        restore(call._entered)
+    if call._span_token is not None and call.span is not None:
+        call.span.leave(call._span_token)
+
+
+@_faults.guarded("conclude a call")
+def _conclude(call: Call, error: BaseException | None) -> None:
+    call.error = error
+    call._returned = True
+    for tally in call.tallies:
+        if error is not None or not tally.pending:
+            tally.end("failed" if error is not None else "read", error)
+    if error is not None and not call.tallies and meter is not None:
+        meter.fail(call, error)
+    call.finish_if_over()
+
+
+class Tally:
+    """What one HTTP response says, gathered as it is read; it ends once, and then it is booked."""
+
+    __slots__ = (
+        "_over",
+        "call",
+        "ends_with_next",
+        "error",
+        "first_ms",
+        "headers",
+        "how",
+        "pending",
+        "sealed",
+        "state",
+        "unread",
+    )
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.state: dict[str, Any] = {}
+        self.headers: Mapping[str, str] = {}
+        self.first_ms: float | None = None
+        self.how = "read"
+        self.error: BaseException | None = None
+        self.pending = False  # the application reads the body after the SDK has returned
+        self.sealed = False  # bytes are read instead of what the SDK makes of them
+        self.unread: Any = None  # the response, where nobody may have decoded its body
+        self.ends_with_next = False  # the body is over, the SDK holds its last event
+        self._over = [True]
+
+    def observe(self, event: Any) -> None:
+        """Takes one decoded body, or one event of a stream."""
+        if not self._over:
+            return
+        if self.first_ms is None:
+            self.first_ms = self.call.elapsed_ms
+        if isinstance(event, Mapping):
+            self.call.api.fold(self.state, event)
+        if self.ends_with_next:
+            self.end("read")
+
+    def end(self, how: str, error: BaseException | None = None) -> None:
+        """The body is over: `read` to its end, `closed` by the application, `dropped` unread, or `failed`.
+
+        Only the first call counts; it books the charge.
+        """
+        if _take(self._over):
+            _settle(self, how, error)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the event has come after which nothing billable follows."""
+        return bool(self.state.get("_done")) or not self.call.stream
+
+
+@_faults.guarded("settle a response")
+def _settle(tally: Tally, how: str, error: BaseException | None) -> None:
+    tally.how = how
+    tally.error = error
+    try:
+        if meter is not None:
+            meter.settle(tally)
+    finally:
+        tally.call.closed()

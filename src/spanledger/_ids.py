@@ -1,0 +1,25 @@
+"""Identifiers that sort by time (UUIDv7, RFC 9562) and trace ids. Safe after a fork: the randomness is the kernel's."""
+
+from __future__ import annotations
+
+import os
+import time
+
+
+def uuid7(at_ns: int | None = None) -> str:
+    """A UUIDv7 as text, of the given time in nanoseconds since 1970 or of now."""
+    millis = (time.time_ns() if at_ns is None else at_ns) // 1_000_000
+    rest = os.urandom(10).hex()
+    stamp = f"{millis:012x}"
+    variant = "89ab"[int(rest[3], 16) & 3]
+    return f"{stamp[:8]}-{stamp[8:]}-7{rest[:3]}-{variant}{rest[4:7]}-{rest[7:19]}"
+
+
+def trace_id() -> str:
+    """A trace id: 32 hexadecimal digits."""
+    return os.urandom(16).hex()
+
+
+def span_id() -> str:
+    """A span id: 16 hexadecimal digits."""
+    return os.urandom(8).hex()

@@ -1,0 +1,282 @@
+"""Who a call is for: `tag`, `current_tags` and `carry`.
+
+Tags live under one key of the OpenTelemetry context, never in baggage: baggage is sent to whoever is called, and the
+anthropic SDK sends it to its API. They are read once, when a call starts.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
+
+import wrapt
+from opentelemetry.context import Context, attach, create_key, detach, get_current, get_value, set_value
+
+from spanledger import _faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from spanledger._workflow import Run
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+KEY: Final = create_key("spanledger.scope")
+
+ALIASES: Final = {"user": "user_id", "session": "session_id"}
+"""Short names of the owners that have a column."""
+
+
+class Scope(NamedTuple):
+    """What a call inherits from where it is made: the tags in force, and the workflow run that it belongs to."""
+
+    tags: Mapping[str, str]
+    run: Run | None = None
+
+
+EMPTY: Final = Scope({})
+base: dict[str, str] = {}
+"""The tags of the whole process, from `instrument(tags=...)`."""
+
+
+def scope() -> Scope:
+    """The scope in force here."""
+    found = get_value(KEY)
+    return found if isinstance(found, Scope) else EMPTY
+
+
+def clean(tags: Mapping[str, Any]) -> dict[str, str]:
+    """Tags as text under their column's name; `None` means no tag."""
+    return {ALIASES.get(name, name): str(value) for name, value in tags.items() if value is not None}
+
+
+def current_tags() -> dict[str, str]:
+    """The tags that a call made here would carry: the process's, then those of each enclosing `tag`; inner ones win."""
+    return {**base, **scope().tags}
+
+
+def within(tags: Mapping[str, str], run: Run | None = None) -> Context:
+    """The current context with tags, and a workflow run, added."""
+    outer = scope()
+    return set_value(KEY, Scope({**outer.tags, **tags} if tags else outer.tags, run or outer.run))
+
+
+def restore(token: Any) -> None:
+    """Undoes an `attach`, in silence where it was made in another context: nothing leaked there."""
+    variable = getattr(token, "var", None)
+    if variable is None:
+        detach(token)
+        return
+    with suppress(ValueError):
+        variable.reset(token)
+
+
+@contextmanager
+def attached(context: Context) -> Iterator[None]:
+    """Makes a context current for a block."""
+    token = attach(context)
+    try:
+        yield
+    finally:
+        restore(token)
+
+
+class tag:  # noqa: N801 -- read as a verb: `with tag(team="growth")`, `@tag(feature="summarize")`
+    """Says who the calls made inside are for. A context manager, and a decorator of any kind of function.
+
+    Values become text; `None` leaves the tag out. On a decorated function a value may be a callable of the function's
+    own arguments, chosen by parameter name: `@tag(customer=lambda doc: doc.account_id)`. Nested tags merge, the inner
+    one wins. `team`, `feature`, `customer`, `environment`, `user` and `session` have columns; every other name is kept
+    in the `tags` column. Generator functions and async generator functions carry their tags while they run, not while
+    their consumer does.
+    """
+
+    def __init__(self, **tags: Any) -> None:
+        self._tags = tags
+        self._tokens: list[Any] = []
+
+    def __enter__(self) -> tag:
+        self._tokens.append(attach(within(clean(self._tags))))
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        restore(self._tokens.pop())
+
+    async def __aenter__(self) -> tag:
+        return self.__enter__()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.__exit__()
+
+    def __call__(self, function: F) -> F:
+        evaluate = evaluator(self._tags, function)
+        return entering(lambda args, kwargs: (within(evaluate(args, kwargs)), nothing), function)
+
+
+Arguments = tuple[Any, ...]
+
+
+def evaluator(tags: Mapping[str, Any], function: Callable[..., Any]) -> Callable[[Any, Any], dict[str, str]]:
+    """From a function's arguments to its tags; a callable value that fails leaves its tag out and is counted."""
+    fixed = clean({name: value for name, value in tags.items() if not callable(value)})
+    computed = {ALIASES.get(name, name): _picker(value) for name, value in tags.items() if callable(value)}
+    if not computed:
+        return lambda _args, _kwargs: fixed
+    signature = inspect.signature(function)
+
+    def evaluate(args: Arguments, kwargs: Mapping[str, Any]) -> dict[str, str]:
+        arguments = _bind(signature, args, kwargs)
+        return {**fixed, **clean({name: pick(arguments) for name, pick in computed.items()})}
+
+    return _faults.guarded("evaluate tags", fixed)(evaluate)
+
+
+def _bind(signature: inspect.Signature, args: Arguments, kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    bound = signature.bind_partial(*args, **kwargs)
+    bound.apply_defaults()
+    return bound.arguments
+
+
+def _picker(value: Callable[..., Any]) -> Callable[[Mapping[str, Any]], Any]:
+    """Calls `value` with the arguments that it names; one parameter of another name gets the first argument."""
+    names = list(inspect.signature(value).parameters)
+
+    def pick(arguments: Mapping[str, Any]) -> Any:
+        if len(names) == 1 and names[0] not in arguments:
+            return value(next(iter(arguments.values())))
+        return value(*(arguments[name] for name in names))
+
+    return _faults.guarded("evaluate a tag")(pick)
+
+
+def nothing() -> None:
+    """Is done when nothing is to be done."""
+
+
+def entering(enter: Callable[[Any, Any], tuple[Context, Callable[[], None]]], function: F) -> F:
+    """Decorates any kind of function: its body runs in the context that `enter` makes of its arguments.
+
+    `enter` also gives what is to be done once the body is over.
+    """
+    run = _RUNNERS[_kind(function)]
+
+    @wrapt.decorator
+    def wrapper(wrapped: Any, instance: Any, args: Arguments, kwargs: dict[str, Any]) -> Any:
+        bound = args if instance is None or inspect.isclass(instance) else (instance, *args)
+        context, leave = enter(bound, kwargs)
+        return run(context, leave, functools.partial(wrapped, *args, **kwargs))
+
+    return cast("F", wrapper(function))
+
+
+def _kind(function: Any) -> str:
+    if inspect.isasyncgenfunction(function):
+        return "async generator"
+    if inspect.iscoroutinefunction(function):
+        return "coroutine"
+    return "generator" if inspect.isgeneratorfunction(function) else "function"
+
+
+Leave = Callable[[], None]
+
+
+def _run(context: Context, leave: Leave, call: Callable[[], T]) -> T:
+    try:
+        with attached(context):
+            return call()
+    finally:
+        leave()
+
+
+async def _run_coroutine(context: Context, leave: Leave, call: Callable[[], Any]) -> Any:
+    try:
+        with attached(context):
+            return await call()
+    finally:
+        leave()
+
+
+class _Steps:
+    """The context of a generator's own code: entered before each step, kept and left after it."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __enter__(self) -> None:
+        self._token = attach(self._context)
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._context = get_current()
+        restore(self._token)
+
+
+def _run_generator(
+    context: Context, leave: Leave, call: Callable[[], Generator[Any, Any, Any]]
+) -> Generator[Any, Any, Any]:
+    """Drives a generator step by step: its context is current only while its own code runs."""
+    inner, steps = call(), _Steps(context)
+    resume: Callable[[Any], Any] = inner.send
+    value: Any = None
+    try:
+        while True:
+            with steps:
+                item = resume(value)
+            try:
+                resume, value = inner.send, (yield item)
+            except GeneratorExit:
+                with steps:
+                    inner.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 -- thrown on, into the generator that it is meant for
+                resume, value = inner.throw, error
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        leave()
+
+
+async def _run_async_generator(
+    context: Context, leave: Leave, call: Callable[[], AsyncGenerator[Any, Any]]
+) -> AsyncGenerator[Any, Any]:
+    """As `_run_generator`, for an async generator."""
+    inner, steps = call(), _Steps(context)
+    resume: Callable[[Any], Any] = inner.asend
+    value: Any = None
+    try:
+        while True:
+            with steps:
+                item = await resume(value)
+            try:
+                resume, value = inner.asend, (yield item)
+            except GeneratorExit:
+                with steps:
+                    await inner.aclose()
+                raise
+            except BaseException as error:  # noqa: BLE001 -- thrown on, into the generator that it is meant for
+                resume, value = inner.athrow, error
+    except StopAsyncIteration:
+        return
+    finally:
+        leave()
+
+
+_RUNNERS: Final[Mapping[str, Callable[[Context, Leave, Any], Any]]] = {
+    "function": _run,
+    "coroutine": _run_coroutine,
+    "generator": _run_generator,
+    "async generator": _run_async_generator,
+}
+
+
+def carry(function: F) -> F:
+    """The function, bound to the tags, workflow and trace in force here, for another thread or executor to call.
+
+    `executor.submit(carry(work), item)`. The standard library carries context into asyncio tasks and
+    `asyncio.to_thread` by itself, but not into `threading.Thread`, `ThreadPoolExecutor` or `run_in_executor`.
+    """
+    here = get_current()
+    return entering(lambda _args, _kwargs: (here, nothing), function)

@@ -1,0 +1,111 @@
+"""`workflow`: an agentic chain as one run, with one id, one trace and a cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from opentelemetry import trace
+from opentelemetry.context import Context, attach
+
+from spanledger import _ids
+from spanledger._tags import clean, entering, evaluator, restore, scope, within
+from spanledger._units import FEMTO
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Run:
+    """One run of a workflow: its id, its trace, and what the calls inside have cost so far.
+
+    A workflow inside another is a step of it: calls carry the outer one's `workflow` and `workflow_id`, and the path of
+    steps in the tag `step`. Where OpenTelemetry has no trace, the run makes one, so that its calls are found together.
+    """
+
+    def __init__(self, name: str, parent: Run | None = None) -> None:
+        self.name = name
+        self.parent = parent
+        self.step: str | None = None
+        if parent:
+            self.step = f"{parent.step}/{name}" if parent.step else name
+        self.workflow: str = parent.workflow if parent else name
+        self.workflow_id: str = parent.workflow_id if parent else _ids.uuid7()
+        self.span = trace.get_tracer("spanledger").start_span(f"invoke_workflow {name}", attributes=_attributes(name))
+        own = self.span.get_span_context()
+        traced = own.is_valid and self.span is not trace.get_current_span()
+        self.trace_id: str = f"{own.trace_id:032x}" if own.is_valid else parent.trace_id if parent else _ids.trace_id()
+        self.span_id: str = f"{own.span_id:016x}" if traced else _ids.span_id()
+        self._amounts: list[int | None] = []
+
+    def add(self, femtos: int | None) -> None:
+        """Counts one charge, here and in every enclosing run; `None` is one without a price."""
+        run: Run | None = self
+        while run is not None:
+            run._amounts.append(femtos)
+            run = run.parent
+
+    @property
+    def cost(self) -> Decimal:
+        """The list cost of the charges so far, in US dollars, without those that `unpriced` counts."""
+        return Decimal(sum(amount for amount in list(self._amounts) if amount is not None)) / FEMTO
+
+    @property
+    def charges(self) -> int:
+        """How many charges were booked."""
+        return len(self._amounts)
+
+    @property
+    def unpriced(self) -> int:
+        """How many of them have no price."""
+        return sum(amount is None for amount in list(self._amounts))
+
+    def __repr__(self) -> str:
+        return f"Run({self.name!r}, workflow_id={self.workflow_id!r}, charges={self.charges}, cost={self.cost})"
+
+
+def _attributes(name: str) -> dict[str, str]:
+    return {"gen_ai.operation.name": "invoke_workflow", "gen_ai.workflow.name": name, "gen_ai.agent.name": name}
+
+
+class workflow:  # noqa: N801 -- read as a verb, as `tag` is
+    """Groups the calls made inside under one workflow id and one trace, and knows what they cost.
+
+    A context manager that gives the `Run`, and a decorator of any kind of function. Tags are as in `tag`.
+    """
+
+    def __init__(self, name: str, **tags: Any) -> None:
+        self._name = name
+        self._tags = tags
+        self._open: list[tuple[Any, Run]] = []
+
+    def __enter__(self) -> Run:
+        context, run = self._enter(clean(self._tags))
+        self._open.append((attach(context), run))
+        return run
+
+    def __exit__(self, *exc_info: object) -> None:
+        token, run = self._open.pop()
+        restore(token)
+        run.span.end()
+
+    async def __aenter__(self) -> Run:
+        return self.__enter__()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.__exit__()
+
+    def __call__(self, function: F) -> F:
+        evaluate = evaluator(self._tags, function)
+
+        def enter(args: Any, kwargs: Any) -> tuple[Context, Callable[[], None]]:
+            context, run = self._enter(evaluate(args, kwargs))
+            return context, run.span.end
+
+        return entering(enter, function)
+
+    def _enter(self, tags: Mapping[str, str]) -> tuple[Context, Run]:
+        run = Run(self._name, scope().run)
+        tags = {**tags, "step": run.step} if run.step else tags
+        context = within(tags, run)
+        return (trace.set_span_in_context(run.span, context) if run.span.is_recording() else context), run

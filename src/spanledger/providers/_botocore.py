@@ -1,0 +1,265 @@
+"""boto3's `bedrock-runtime`, through botocore's own events: no method is patched.
+
+Handlers are added to `botocore.handlers.BUILTIN_HANDLERS`, so that every session made from now on has them; `register`
+adds them to a client that was made before. Their span is never made current: botocore has no event for every exit.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import orjson
+
+from spanledger import _call, _faults
+from spanledger._call import Call, Tally
+from spanledger.providers._hooks import Hook, Patch
+from spanledger.providers._reading import Request
+from spanledger.providers._stainless import everything, only
+from spanledger.providers.bedrock import APIS
+
+SERVICE: Final = "bedrock-runtime"
+MODEL: Final = "spanledger.model"
+CALL: Final = "spanledger.call"
+STREAMED: Final = {"ConverseStream": "stream", "InvokeModelWithResponseStream": "body"}
+HTTP_REDIRECTS: Final = 300
+BODIES: Final = {"InvokeModel"}
+
+
+def hook() -> Hook:
+    """The hook of boto3, for `instrument`."""
+    return Hook("botocore.handlers", _install, _remove)
+
+
+def _install(module: Any, _patch: Patch) -> None:
+    for event, handler in HANDLERS:
+        if (event, handler) not in module.BUILTIN_HANDLERS:
+            module.BUILTIN_HANDLERS.append((event, handler))
+    _modules.add(module)
+
+
+def _remove() -> None:
+    for module in _modules:
+        module.BUILTIN_HANDLERS[:] = [spec for spec in module.BUILTIN_HANDLERS if tuple(spec[:2]) not in HANDLERS]
+
+
+_modules: Final[set[Any]] = set()
+
+
+def register(client: Any) -> None:
+    """Meters a boto3 `bedrock-runtime` client that was made before `instrument`, or for `wrap`."""
+    for event, handler in HANDLERS:
+        client.meta.events.register(event, handler, unique_id=f"spanledger.{event}")
+
+
+@_faults.guarded("note the model of a call")
+def _on_params(params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
+    """The model is an argument here, and a part of the URL later."""
+    context[MODEL] = params.get("modelId")
+
+
+@_faults.guarded("open a call")
+def _on_before(model: Any, context: dict[str, Any], **event: Any) -> None:
+    """The arguments are valid and the request goes out next: exactly one of the two events below follows."""
+    api = APIS.get(model.name)
+    if _call.meter is None or api is None or CALL in context:
+        return
+    tags = _tags_of(event.get("request_signer"))
+    if tags is None:
+        return
+    region = context.get("client_region")
+    call = Call(
+        api,
+        sdk="boto3",
+        provider_name="aws.bedrock",
+        request=Request(context.get(MODEL), context=_region(region)),
+        server_address=_host(event.get("params", {}).get("url", "")),
+        stream=model.name in STREAMED,
+        tags=tags,
+    )
+    _call.meter.begin(call)
+    context[CALL] = call
+
+
+def _tags_of(signer: Any) -> Mapping[str, str] | None:
+    """A client is known to its handlers by its request signer; `wrap` marks that."""
+    tags = only.get(signer) if signer is not None else None
+    return {} if tags is None and everything.metered else tags
+
+
+def _region(region: Any) -> Mapping[str, str]:
+    return {"region": region} if isinstance(region, str) else {}
+
+
+def _host(url: str) -> str | None:
+    return url.split("/")[2].partition(":")[0] if url.count("/") > 1 else None
+
+
+@_faults.guarded("take a response")
+def _on_after(http_response: Any, parsed: Any, model: Any, context: dict[str, Any], **_: Any) -> None:
+    call: Call | None = context.pop(CALL, None)
+    if call is None:
+        return
+    tally = call.tally()
+    tally.headers = http_response.headers
+    tally.state["_request_id"] = parsed.get("ResponseMetadata", {}).get("RequestId")
+    call.request = call.request._replace(headers={k.lower(): v for k, v in http_response.headers.items()})
+    if http_response.status_code >= HTTP_REDIRECTS:
+        _refuse(call, tally, http_response.status_code, parsed)
+    elif model.name in STREAMED:
+        _watch_events(parsed, STREAMED[model.name], tally)
+    elif model.name in BODIES:
+        _watch_body(parsed["body"], tally)
+    else:
+        tally.observe(parsed)
+    _conclude(call)
+
+
+def _conclude(call: Call) -> None:
+    call.__exit__(None, None, None)
+
+
+class BedrockError(Exception):
+    """Stands for the error that botocore is about to raise; it is never raised itself."""
+
+    def __init__(self, status_code: int) -> None:
+        super().__init__(status_code)
+        self.status_code = status_code
+
+
+def _refuse(call: Call, tally: Tally, status: int, parsed: Mapping[str, Any]) -> None:
+    """A response that is an error is no billed response: the call is booked as failed, under the error's own name."""
+    call.tallies.remove(tally)
+    call._open -= 1
+    name = parsed.get("Error", {}).get("Code")
+    kind = type(str(name), (BedrockError,), {}) if name else BedrockError
+    call.__exit__(kind, kind(status), None)
+
+
+@_faults.guarded("take a failure")
+def _on_error(exception: BaseException, context: dict[str, Any], **_: Any) -> None:
+    call: Call | None = context.pop(CALL, None)
+    if call is not None:
+        call.__exit__(type(exception), exception, None)
+
+
+HANDLERS: Final[tuple[tuple[str, Callable[..., None]], ...]] = (
+    (f"provide-client-params.{SERVICE}", _on_params),
+    (f"before-call.{SERVICE}", _on_before),
+    (f"after-call.{SERVICE}", _on_after),
+    (f"after-call-error.{SERVICE}", _on_error),
+)
+
+
+def _watch_events(parsed: Mapping[str, Any], key: str, tally: Tally) -> None:
+    """Sees the raw events of an event stream, and its close, without standing between it and the application."""
+    stream = parsed[key]
+    tally.pending = True
+    stream._event_generator = WatchedEvents(stream._event_generator, tally)
+    stream._raw_stream = WatchedRaw(stream._raw_stream, tally)
+
+
+class WatchedEvents:
+    """Iterates the raw events of a stream and shows each to a tally."""
+
+    def __init__(self, events: Iterator[Any], tally: Tally) -> None:
+        self._events = events
+        self._tally = tally
+
+    def __iter__(self) -> WatchedEvents:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            event = next(self._events)
+        except StopIteration:
+            self._tally.end("read")
+            raise
+        except Exception as error:
+            self._tally.end("failed", error)
+            raise
+        _show(event, self._tally)
+        return event
+
+    def __del__(self) -> None:
+        self._tally.end("dropped")
+
+
+@_faults.guarded("observe an event")
+def _show(event: Any, tally: Tally) -> None:
+    if event.headers.get(":message-type") in ("exception", "error"):
+        tally.state["_error"] = str(event.headers.get(":exception-type") or event.headers.get(":error-code"))
+        return
+    payload = orjson.loads(event.payload)
+    encoded = payload.get("bytes") if isinstance(payload, dict) else None
+    tally.observe(payload if encoded is None else json.loads(b64decode(encoded)))
+
+
+class WatchedRaw:
+    """The raw body beneath an event stream: its close is the application's."""
+
+    def __init__(self, raw: Any, tally: Tally) -> None:
+        self._raw = raw
+        self._tally = tally
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    def close(self) -> None:
+        """Closes the body, and ends the tally."""
+        self._tally.end("closed")
+        self._raw.close()
+
+
+def _watch_body(body: Any, tally: Tally) -> None:
+    tally.pending = True
+    body._raw_stream = WatchedBytes(body._raw_stream, tally)
+
+
+class WatchedBytes(WatchedRaw):
+    """The raw body of InvokeModel: what the application reads of it is gathered, and decoded at its end."""
+
+    def __init__(self, raw: Any, tally: Tally) -> None:
+        super().__init__(raw, tally)
+        self._pieces = bytearray()
+
+    def read(self, amount: int | None = None, *args: Any, **kwargs: Any) -> bytes:
+        """Reads as the body does."""
+        try:
+            piece: bytes = self._raw.read(amount, *args, **kwargs)
+        except Exception as error:
+            self._tally.end("failed", error)
+            raise
+        self._pieces += piece
+        if amount is None or amount < 0 or (not piece and amount):
+            self._finish("read")
+        return piece
+
+    def readinto(self, buffer: Any) -> int:
+        """Reads as the body does."""
+        count: int = self._raw.readinto(buffer)
+        self._pieces += bytes(buffer[:count])
+        if not count:
+            self._finish("read")
+        return count
+
+    def close(self) -> None:
+        """Closes the body, and ends the tally."""
+        self._finish("closed")
+        self._raw.close()
+
+    def _finish(self, how: str) -> None:
+        _decode(self._pieces, self._tally)
+        self._tally.end(how)
+
+    def __del__(self) -> None:
+        self._finish("dropped")
+
+
+@_faults.guarded("decode a body")
+def _decode(pieces: bytearray, tally: Tally) -> None:
+    if pieces:
+        tally.observe(orjson.loads(bytes(pieces)))
+        pieces.clear()

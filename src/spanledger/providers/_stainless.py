@@ -1,0 +1,204 @@
+"""The SDKs that Stainless generates (openai, anthropic, groq, together, ...) share one narrow waist: it is hooked here.
+
+`SyncAPIClient.request` and `AsyncAPIClient.request` are entered by every method of every resource, `_process_response`
+gets each HTTP response that succeeded, and `_process_response_data` gets the decoded dict of every body and of every
+event of a stream. Objects that the application gets are the SDK's own.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
+
+from spanledger import _call, _faults
+from spanledger._call import Call, Tally
+from spanledger.providers import _body
+from spanledger.providers._hooks import Hook, Patch
+from spanledger.providers._reading import Api, Request
+
+TALLY: Final = "spanledger"
+RAW: Final = "x-stainless-raw-response"
+NATIVE_SPANS: Final = "_tracer"
+"""The attribute in which a client that emits spans of its own keeps its tracer."""
+
+only: Final[WeakKeyDictionary[Any, Mapping[str, str]]] = WeakKeyDictionary()
+"""Clients that `wrap` has marked, and their tags."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stainless:
+    """One SDK: which POST routes are billed, and whose price applies at which client class and host.
+
+    `platforms` maps a client class to a provider name and `hosts` a host suffix; `name` is meant where neither fits.
+    """
+
+    package: str
+    name: str
+    routes: Mapping[str, Api]
+    platforms: Mapping[str, str] = field(default_factory=dict)
+    hosts: Mapping[str, str] = field(default_factory=dict)
+
+    def hook(self) -> Hook:
+        """The hook of this SDK, for `instrument`."""
+        return Hook(f"{self.package}._base_client", self._install)
+
+    def _install(self, module: Any, patch: Patch) -> None:
+        sync, asynchronous, base = module.SyncAPIClient, module.AsyncAPIClient, module.BaseClient
+        _verify(sync.request, "cast_to", "options")
+        _verify(asynchronous.request, "cast_to", "options")
+        _verify(base._process_response_data, "data", "response")
+        patch.replace(sync, "request", self._request)
+        patch.replace(asynchronous, "request", self._async_request)
+        patch.replace(base, "_process_response_data", _observing)
+        for owner in {one for one in (sync, asynchronous, base) if "_process_response" in one.__dict__}:
+            _verify(owner._process_response, "response")
+            patch.replace(owner, "_process_response", _meeting)
+
+    def _request(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def request(client: Any, *args: Any, **kwargs: Any) -> Any:
+            call = self.open(client, args, kwargs)
+            if call is None:
+                return original(client, *args, **kwargs)
+            with call:
+                return original(client, *args, **kwargs)
+
+        return request
+
+    def _async_request(self, original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def request(client: Any, *args: Any, **kwargs: Any) -> Any:
+            call = self.open(client, args, kwargs)
+            if call is None:
+                return await original(client, *args, **kwargs)
+            with call:
+                return await original(client, *args, **kwargs)
+
+        return request
+
+    @_faults.guarded("open a call")
+    def open(self, client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call | None:
+        """The call that begins here, `None` where it is not metered. URL and model are read before they are rewritten."""
+        if _call.meter is None:
+            return None
+        options = kwargs["options"] if "options" in kwargs else args[1]
+        api = self._route(options)
+        if api is None:
+            return None
+        tags = only.get(client)
+        if tags is None and not everything.metered:
+            return None
+        host, provider_name = self._identify(client)
+        return Call(
+            api,
+            sdk=self.package,
+            provider_name=provider_name,
+            request=_request_of(options),
+            server_address=host,
+            stream=_streams(options, kwargs),
+            native_span=getattr(client, NATIVE_SPANS, None) is not None,
+            tags=tags,
+        )
+
+    def _route(self, options: Any) -> Api | None:
+        if options.method.lower() != "post":
+            return None
+        return self.routes.get(options.url) or _find(options.url, self)
+
+    def _identify(self, client: Any) -> tuple[str, str]:
+        host = client.base_url.host
+        return host, _provider_name(self, cast("Hashable", type(client)), host)
+
+
+class Everything:
+    """Whether calls of all clients are metered, or only of those that `wrap` has marked."""
+
+    metered = False
+
+
+everything: Final = Everything()
+
+
+def _verify(function: Any, *names: str) -> None:
+    """Raises where a function does not take what the hooks rely on: then the SDK is left alone and `doctor` says so."""
+    missing = set(names) - set(inspect.signature(function).parameters)
+    if missing:
+        msg = f"{function.__qualname__} has no parameter {', '.join(sorted(missing))}"
+        raise TypeError(msg)
+
+
+@lru_cache(maxsize=512)
+def _find(url: str, provider: Stainless) -> Api | None:
+    """The route of a URL with a query, a base path or a host of its own: the longest that ends it."""
+    path = urlsplit(url).path.rstrip("/")
+    fitting = [route for route in provider.routes if path == route or path.endswith(route)]
+    return provider.routes[max(fitting, key=len)] if fitting else None
+
+
+@lru_cache(maxsize=512)
+def _provider_name(provider: Stainless, kind: Any, host: str) -> str:
+    for base in kind.__mro__:
+        name = provider.platforms.get(base.__name__.removeprefix("Async"))
+        if name is not None:
+            return name
+    fitting = [suffix for suffix in provider.hosts if host == suffix or host.endswith("." + suffix)]
+    return provider.hosts[max(fitting, key=len)] if fitting else provider.name
+
+
+def _request_of(options: Any) -> Request:
+    body = options.json_data if isinstance(options.json_data, Mapping) else {}
+    extra = getattr(options, "extra_json", None)
+    if isinstance(extra, Mapping):
+        body = {**body, **extra}
+    model = body.get("model")
+    return Request(model if isinstance(model, str) else None, body)
+
+
+def _streams(options: Any, kwargs: Mapping[str, Any]) -> bool:
+    if kwargs.get("stream"):
+        return True
+    body = options.json_data
+    return isinstance(body, Mapping) and body.get("stream") is True
+
+
+def _meeting(original: Callable[..., Any]) -> Callable[..., Any]:
+    def process_response(client: Any, *args: Any, **kwargs: Any) -> Any:
+        _meet(kwargs.get("response"))
+        return original(client, *args, **kwargs)
+
+    return process_response
+
+
+@_faults.guarded("meet a response")
+def _meet(response: Any) -> None:
+    """Attaches a tally to a response, and watches its body where that is still to be read."""
+    call = _call.current.get()
+    if call is None or response is None or TALLY in response.extensions:
+        return
+    tally = call.tally()
+    tally.headers = response.headers
+    response.extensions[TALLY] = tally
+    if call.span is not None:
+        call.span.adopt_current()
+    if response.is_closed:
+        tally.unread = _body.decoder_of(response)
+    else:
+        _body.watch(response, tally, raw=bool(response.request.headers.get(RAW)))
+
+
+def _observing(original: Callable[..., Any]) -> Callable[..., Any]:
+    def process_response_data(client: Any, *args: Any, **kwargs: Any) -> Any:
+        _observe(kwargs)
+        return original(client, *args, **kwargs)
+
+    return process_response_data
+
+
+@_faults.guarded("observe a response")
+def _observe(kwargs: Mapping[str, Any]) -> None:
+    tally: Tally | None = kwargs["response"].extensions.get(TALLY)
+    if tally is not None and not tally.sealed:
+        tally.observe(kwargs["data"])

@@ -1,0 +1,179 @@
+"""Amazon Bedrock's runtime: Converse, and InvokeModel with the body of each model family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from spanledger.providers._reading import Api, Body, Reading, Request, State, UsageTable, dig, keep, paths, text
+from spanledger.providers.openai import merge_usage
+
+CONVERSE_TOKENS = UsageTable(
+    wholes={"cache_write": paths("cacheWriteInputTokens", "cacheWriteInputTokenCount")},
+    parts={
+        "cache_write_5m": ("cache_write", paths("_ttl.5m")),
+        "cache_write_1h": ("cache_write", paths("_ttl.1h")),
+    },
+    extras={
+        "input": paths("inputTokens"),
+        "output": paths("outputTokens"),
+        "cache_read": paths("cacheReadInputTokens", "cacheReadInputTokenCount"),
+    },
+    total=paths("totalTokens"),
+)
+"""Input leaves out what the cache served or stored; `cacheDetails` splits what was written by lifetime."""
+
+INVOKE_TOKENS = UsageTable(
+    wholes={
+        "output": paths(
+            "usage.output_tokens",
+            "usage.outputTokens",
+            "usage.completion_tokens",
+            "generation_token_count",
+            "_titan_output",
+            "meta.billed_units.output_tokens",
+            "_metrics.outputTokenCount",
+            "_headers.output",
+        ),
+        "cache_write": paths(
+            "usage.cache_creation_input_tokens",
+            "usage.cacheWriteInputTokenCount",
+            "usage.cacheWriteInputTokens",
+            "_metrics.cacheWriteInputTokenCount",
+            "_headers.cache_write",
+        ),
+    },
+    parts={
+        "cache_write_5m": ("cache_write", paths("usage.cache_creation.ephemeral_5m_input_tokens")),
+        "cache_write_1h": ("cache_write", paths("usage.cache_creation.ephemeral_1h_input_tokens")),
+        "reasoning": (
+            "output",
+            paths("usage.output_tokens_details.thinking_tokens", "usage.completion_tokens_details.reasoning_tokens"),
+        ),
+    },
+    extras={
+        "input": paths(
+            "usage.input_tokens",
+            "usage.inputTokens",
+            "usage.prompt_tokens",
+            "prompt_token_count",
+            "inputTextTokenCount",
+            "meta.billed_units.input_tokens",
+            "_metrics.inputTokenCount",
+            "_headers.input",
+        ),
+        "cache_read": paths(
+            "usage.cache_read_input_tokens",
+            "usage.cacheReadInputTokenCount",
+            "usage.cacheReadInputTokens",
+            "_metrics.cacheReadInputTokenCount",
+            "_headers.cache_read",
+        ),
+    },
+)
+"""What each family calls its counts; last the stream's `amazon-bedrock-invocationMetrics` and the response headers."""
+
+HEADERS: Mapping[str, str] = {
+    "x-amzn-bedrock-input-token-count": "input",
+    "x-amzn-bedrock-output-token-count": "output",
+    "x-amzn-bedrock-cache-read-input-token-count": "cache_read",
+    "x-amzn-bedrock-cache-write-input-token-count": "cache_write",
+}
+
+
+def fold_converse(state: State, event: Body) -> None:
+    """A Converse response or an event of ConverseStream, in the form of the wire or of boto3."""
+    keep(state, event, "stopReason", "performanceConfig", "serviceTier", "trace")
+    if isinstance(event.get("usage"), Mapping):
+        state["usage"] = event["usage"]
+        state["_done"] = True
+    delta = dig(event, ("delta", "text"))
+    if delta.__class__ is str:
+        state.setdefault("_text", []).append(delta)
+
+
+def read_converse(state: State, request: Request) -> Reading:
+    """The reading of a Converse response: it names no model, so the requested one counts, or the router's choice."""
+    usage = state.get("usage")
+    reason = text(state.get("stopReason"))
+    return Reading(
+        CONVERSE_TOKENS.read(_with_lifetimes(usage)),
+        response_model=text(dig(state, ("trace", "promptRouter", "invokedModelId"))),
+        response_id=text(state.get("_request_id")),
+        finish_reasons=(reason,) if reason else (),
+        context={**request.context, **_tier(state)},
+    )
+
+
+def _with_lifetimes(usage: Any) -> Any:
+    details = usage.get("cacheDetails") if isinstance(usage, Mapping) else None
+    if not isinstance(details, list):
+        return usage
+    lifetimes = {str(one.get("ttl")): one.get("inputTokens") for one in details if isinstance(one, Mapping)}
+    return {**usage, "_ttl": lifetimes}
+
+
+def _tier(state: State) -> Mapping[str, str]:
+    found = {
+        "service_tier": text(dig(state, ("serviceTier", "type"))),
+        "latency": text(dig(state, ("performanceConfig", "latency"))),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def fold_invoke(state: State, event: Body) -> None:
+    """An InvokeModel body or a chunk of its stream, of any family, and Claude's own stream events."""
+    message = event.get("message")
+    if event.get("type") == "message_start" and isinstance(message, Mapping):
+        event = message
+    keep(
+        state,
+        event,
+        *("id", "model", "stop_reason", "prompt_token_count", "generation_token_count", "inputTextTokenCount"),
+        *("meta", "stopReason", "completionReason"),
+    )
+    usage = event.get("usage") or dig(event, ("metadata", "usage"))
+    if isinstance(usage, Mapping):
+        merge_usage(state, usage)
+    metrics = event.get("amazon-bedrock-invocationMetrics")
+    if isinstance(metrics, Mapping):
+        state["_metrics"] = metrics
+        state["_done"] = True
+    results = event.get("results")
+    if isinstance(results, list):
+        state["_titan_output"] = _titan_output(results)
+    seen = dig(event, ("delta", "text")) or event.get("generation") or event.get("outputText")
+    if seen.__class__ is str:
+        state.setdefault("_text", []).append(seen)
+
+
+def _titan_output(results: list[Any]) -> int | None:
+    counts = [one.get("tokenCount") for one in results if isinstance(one, Mapping)]
+    return sum(count for count in counts if isinstance(count, int)) if counts else None
+
+
+def read_invoke(state: State, request: Request) -> Reading:
+    """The reading of an InvokeModel response; the headers count where the body does not say."""
+    reason = text(state.get("stop_reason")) or text(state.get("stopReason")) or text(state.get("completionReason"))
+    return Reading(
+        INVOKE_TOKENS.read({**state, "_headers": header_counts(request.headers)}),
+        response_model=text(state.get("model")),
+        response_id=text(state.get("_request_id")) or text(state.get("id")),
+        finish_reasons=(reason,) if reason else (),
+        context=request.context,
+    )
+
+
+def header_counts(headers: Body) -> Mapping[str, int]:
+    """The token counts that Bedrock puts into the headers of a response."""
+    found = {unit: headers.get(name) for name, unit in HEADERS.items()}
+    return {unit: int(value) for unit, value in found.items() if isinstance(value, str) and value.isdecimal()}
+
+
+APIS: Mapping[str, Api] = {
+    "Converse": Api("converse", "chat", fold_converse, read_converse),
+    "ConverseStream": Api("converse_stream", "chat", fold_converse, read_converse),
+    "InvokeModel": Api("invoke_model", "chat", fold_invoke, read_invoke),
+    "InvokeModelWithResponseStream": Api("invoke_model_with_response_stream", "chat", fold_invoke, read_invoke),
+}
+"""The operations of `bedrock-runtime` that bill."""
