@@ -23,3 +23,7 @@ class MissingExtraError(SpanledgerError, ImportError):
 
 class LedgerError(SpanledgerError):
     """A ledger cannot be read or a question to it is wrong: the message names the file or the field."""
+
+
+class PlanError(SpanledgerError, ValueError):
+    """An allocation plan, a rule or an amount in it is wrong: the message names the file, the rule and the field."""
