@@ -99,7 +99,8 @@ class WatchedBody:
     def _awaits_last_event(self) -> bool:
         """A stream that ended inside an event: the SDK hands that event out after the body's end, if at all."""
         tally = self._tally
-        if not self._exhausted or tally.sealed or not tally.call.stream or self._tail.endswith(ENDS):
+        whole = self._tail.endswith(ENDS) or (tally.complete and "usage" in tally.state)
+        if not self._exhausted or tally.sealed or not tally.call.stream or whole:
             return False
         tally.ends_with_next = True
         return True

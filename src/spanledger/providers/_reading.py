@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from spanledger._types import Quantity, Usage
@@ -30,7 +31,7 @@ class Reading(NamedTuple):
     response_model: str | None = None
     response_id: str | None = None
     finish_reasons: tuple[str, ...] = ()
-    context: Mapping[str, str] = {}
+    context: Mapping[str, str] = MappingProxyType({})
     provider_cost: str | None = None
 
 
@@ -144,9 +145,9 @@ class Request(NamedTuple):
     """What is kept of a request: the model it names and what may decide its price. Never its text."""
 
     model: str | None = None
-    body: Body = {}
-    headers: Body = {}
-    context: Mapping[str, str] = {}
+    body: Body = MappingProxyType({})
+    headers: Body = MappingProxyType({})
+    context: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)

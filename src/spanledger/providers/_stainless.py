@@ -81,7 +81,7 @@ class Stainless:
 
     @_faults.guarded("open a call")
     def open(self, client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call | None:
-        """The call that begins here, `None` where it is not metered. URL and model are read before they are rewritten."""
+        """The call that begins here, `None` where it is not metered. URL and model are read before any rewriting."""
         if _call.meter is None:
             return None
         options = kwargs["options"] if "options" in kwargs else args[1]
