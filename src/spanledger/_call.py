@@ -186,6 +186,7 @@ class Tally:
         "ends_with_next",
         "error",
         "first_ms",
+        "fold",
         "headers",
         "how",
         "pending",
@@ -196,6 +197,7 @@ class Tally:
 
     def __init__(self, call: Call) -> None:
         self.call = call
+        self.fold = call.api.fold
         self.state: dict[str, Any] = {}
         self.headers: Mapping[str, str] = {}
         self.first_ms: float | None = None
@@ -213,8 +215,8 @@ class Tally:
             return
         if self.first_ms is None:
             self.first_ms = self.call.elapsed_ms
-        if isinstance(event, Mapping):
-            self.call.api.fold(self.state, event)
+        if isinstance(event, dict):
+            self.fold(self.state, event)
         if self.ends_with_next:
             self.end("read")
 

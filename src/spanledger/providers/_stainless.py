@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from spanledger import _call, _faults
-from spanledger._call import Call, Tally
+from spanledger._call import Call
 from spanledger.providers import _body
 from spanledger.providers._hooks import Hook, Patch
 from spanledger.providers._reading import Api, Request
@@ -190,15 +190,15 @@ def _meet(response: Any) -> None:
 
 
 def _observing(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Runs for every event of every stream, so it looks once and calls little."""
+
     def process_response_data(client: Any, *args: Any, **kwargs: Any) -> Any:
-        _observe(kwargs)
+        try:
+            tally = kwargs["response"].extensions.get(TALLY)
+            if tally is not None and not tally.sealed:
+                tally.observe(kwargs["data"])
+        except Exception as error:  # noqa: BLE001 -- the application's call is never the one to pay
+            _faults.record("observe a response", error)
         return original(client, *args, **kwargs)
 
     return process_response_data
-
-
-@_faults.guarded("observe a response")
-def _observe(kwargs: Mapping[str, Any]) -> None:
-    tally: Tally | None = kwargs["response"].extensions.get(TALLY)
-    if tally is not None and not tally.sealed:
-        tally.observe(kwargs["data"])

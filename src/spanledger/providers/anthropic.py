@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from spanledger.providers._reading import Api, Body, Reading, Request, State, UsageTable, keep, paths, text
 from spanledger.providers._stainless import Stainless
-from spanledger.providers.openai import merge_usage, stated_cost
+from spanledger.providers.openai import merge_usage, see, stated_cost
 
 TOKENS = UsageTable(
     wholes={"output": paths("output_tokens"), "cache_write": paths("cache_creation_input_tokens")},
@@ -30,9 +31,7 @@ def fold_messages(state: State, event: Body) -> None:
     if kind == "content_block_delta":
         _fold_delta(state, event.get("delta"))
     elif kind == "message_start":
-        message = event.get("message")
-        if isinstance(message, Mapping):
-            _fold_message(state, message)
+        _fold_message(state, event.get("message"))
     elif kind == "message_delta":
         _fold_end(state, event)
     elif kind == "message_stop":
@@ -43,25 +42,25 @@ def fold_messages(state: State, event: Body) -> None:
         state["_done"] = True
 
 
-def _fold_delta(state: State, delta: object) -> None:
-    if isinstance(delta, Mapping):
+def _fold_delta(state: State, delta: Any) -> None:
+    if isinstance(delta, dict):
         seen = delta.get("text") or delta.get("thinking") or delta.get("partial_json")
         if seen.__class__ is str:
-            state.setdefault("_text", []).append(seen)
+            see(state, seen)
 
 
-def _fold_message(state: State, message: Body) -> None:
-    keep(state, message, "id", "model", "stop_reason")
-    if isinstance(message.get("usage"), Mapping):
-        merge_usage(state, message["usage"])
+def _fold_message(state: State, message: Any) -> None:
+    if isinstance(message, dict):
+        keep(state, message, "id", "model", "stop_reason")
+        merge_usage(state, message.get("usage"))
 
 
 def _fold_end(state: State, event: Body) -> None:
-    if isinstance(event.get("usage"), Mapping):
+    if isinstance(event.get("usage"), dict):
         merge_usage(state, event["usage"])
         state["_done"] = True
     delta = event.get("delta")
-    if isinstance(delta, Mapping):
+    if isinstance(delta, dict):
         keep(state, delta, "stop_reason")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spanledger.providers._reading import Api, Body, Reading, Request, State, UsageTable, dig, keep, paths, text
-from spanledger.providers.openai import merge_usage
+from spanledger.providers.openai import merge_usage, see
 
 CONVERSE_TOKENS = UsageTable(
     wholes={"cache_write": paths("cacheWriteInputTokens", "cacheWriteInputTokenCount")},
@@ -89,7 +89,7 @@ def fold_converse(state: State, event: Body) -> None:
         state["_done"] = True
     delta = dig(event, ("delta", "text"))
     if delta.__class__ is str:
-        state.setdefault("_text", []).append(delta)
+        see(state, delta)
 
 
 def read_converse(state: State, request: Request) -> Reading:
@@ -132,9 +132,7 @@ def fold_invoke(state: State, event: Body) -> None:
         *("id", "model", "stop_reason", "prompt_token_count", "generation_token_count", "inputTextTokenCount"),
         *("meta", "stopReason", "completionReason"),
     )
-    usage = event.get("usage") or dig(event, ("metadata", "usage"))
-    if isinstance(usage, Mapping):
-        merge_usage(state, usage)
+    merge_usage(state, event.get("usage") or dig(event, ("metadata", "usage")))
     metrics = event.get("amazon-bedrock-invocationMetrics")
     if isinstance(metrics, Mapping):
         state["_metrics"] = metrics
@@ -144,7 +142,7 @@ def fold_invoke(state: State, event: Body) -> None:
         state["_titan_output"] = _titan_output(results)
     seen = dig(event, ("delta", "text")) or event.get("generation") or event.get("outputText")
     if seen.__class__ is str:
-        state.setdefault("_text", []).append(seen)
+        see(state, seen)
 
 
 def _titan_output(results: list[Any]) -> int | None:

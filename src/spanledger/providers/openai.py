@@ -50,35 +50,44 @@ TOKENS = UsageTable(
 
 def fold_chat(state: State, event: Body) -> None:
     """A Chat Completions body or chunk. Usage may come on any chunk, more than once: the last value counts."""
-    keep(state, event, "id", "model", "service_tier")
-    usage = event.get("usage") or dig(event, ("x_groq", "usage"))
-    if isinstance(usage, Mapping):
+    if not state.get("model"):
+        keep(state, event, "id", "model")
+    if (tier := event.get("service_tier")) is not None:
+        state["service_tier"] = tier
+    if (usage := event.get("usage")) is not None:
         merge_usage(state, usage)
+    elif "x_groq" in event:
+        merge_usage(state, dig(event, ("x_groq", "usage")))
     choices = event.get("choices")
     if isinstance(choices, list):
         for choice in choices:
-            if isinstance(choice, Mapping):
+            if isinstance(choice, dict):
                 _fold_choice(state, choice)
 
 
-def merge_usage(state: State, usage: Body) -> None:
+def merge_usage(state: State, usage: Any) -> None:
     """The fields of a later usage object replace those of an earlier one, except where they are null."""
-    known = state.setdefault("usage", {})
-    known.update({name: value for name, value in usage.items() if value is not None or name not in known})
+    if isinstance(usage, Mapping):
+        known = state.setdefault("usage", {})
+        known.update({name: value for name, value in usage.items() if value is not None or name not in known})
 
 
 def _fold_choice(state: State, choice: Body) -> None:
-    reason = choice.get("finish_reason")
-    if reason is not None:
+    if (reason := choice.get("finish_reason")) is not None:
         state.setdefault("_finish", {})[str(choice.get("index", 0))] = reason
         state["_done"] = True
     delta = choice.get("delta")
-    if isinstance(delta, Mapping):
-        seen = delta.get("content") or delta.get("reasoning_content")
-        if seen.__class__ is str:
-            state.setdefault("_text", []).append(seen)
-    elif choice.get("text").__class__ is str:
-        state.setdefault("_text", []).append(choice["text"])
+    seen = delta.get("content") or delta.get("reasoning_content") if isinstance(delta, dict) else choice.get("text")
+    if seen.__class__ is str:
+        see(state, seen)
+
+
+def see(state: State, seen: str) -> None:
+    """Remembers text for an estimate, until the response has ended."""
+    if "_text" in state:
+        state["_text"].append(seen)
+    else:
+        state["_text"] = [seen]
 
 
 def read_chat(state: State, request: Request) -> Reading:
@@ -114,17 +123,18 @@ def fold_responses(state: State, event: Body) -> None:
     """A Responses body, or an event that carries one; every terminal event has the usage, an incomplete one too."""
     kind = event.get("type")
     response = event.get("response")
-    body = response if isinstance(response, Mapping) else event
-    if kind == "response.output_text.delta":
-        if event.get("delta").__class__ is str:
-            state.setdefault("_text", []).append(event["delta"])
-        return
-    if body is event and kind is not None and "usage" not in event:
-        return
+    if isinstance(response, dict):
+        _fold_body(state, response, done=kind in TERMINAL)
+    elif kind is None or "usage" in event:
+        _fold_body(state, event, done=kind is None)
+    elif kind == "response.output_text.delta" and event.get("delta").__class__ is str:
+        see(state, event["delta"])
+
+
+def _fold_body(state: State, body: Body, *, done: bool) -> None:
     keep(state, body, "id", "model", "service_tier", "status", "tool_usage", "output", "background")
-    if isinstance(body.get("usage"), Mapping):
-        merge_usage(state, body["usage"])
-    if kind in TERMINAL or kind is None:
+    merge_usage(state, body.get("usage"))
+    if done:
         state["_done"] = True
 
 
