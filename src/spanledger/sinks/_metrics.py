@@ -1,0 +1,310 @@
+"""Metrics of charges: sums that the SDK asks for when it exports, and histograms that it must be told.
+
+Counters are observable instruments over integers kept here: exact, about a microsecond a charge, and bounded in number
+whatever tags come. An attribute set of our own overflow is `other`, so totals by the first tags stay right where the
+SDK's limit of 2,000 sets would fold everything into one.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, NoOpMeterProvider, Observation
+from opentelemetry.metrics import _internal as _api
+
+from spanledger._types import Row
+from spanledger._units import FEMTO, UNITS
+from spanledger.errors import ConfigurationError
+from spanledger.sinks._metric_names import ATTRIBUTES, DEFAULT_METRICS, METRICS, MODALITIES, PROFILES, Metric
+from spanledger.sinks._otel_names import SCHEMA_URL
+
+DEFAULT_METRIC_TAGS: Final = ("team", "feature", "environment")
+MOST_SERIES: Final = 1200
+RESERVE: Final = 100
+"""How many sets of attributes are kept, and how many more for each tag that is given up: below the SDK's 2,000, with
+room for those that modalities add."""
+OTHER: Final = "other"
+
+KEY: Final = (
+    "provider_name",
+    "operation",
+    "request_model",
+    "response_model",
+    "server_address",
+    "error_type",
+    "cost_status",
+    "usage_source",
+)
+
+Health = Callable[[], Mapping[str, int]]
+Key = tuple[Any, ...]
+Series = dict[str, Any]
+
+
+def no_health() -> Mapping[str, int]:
+    """For a sink that stands alone."""
+    return {}
+
+
+class Totals:
+    """Exact sums by attribute set, monotonic, in bounded memory."""
+
+    def __init__(self, tags: tuple[str, ...], top: Mapping[str, int]) -> None:
+        """`tags` in order of importance: the last one gives way to `other` first. `top` bounds the values of a tag."""
+        self.tags = tags
+        self._top = {tag: Top(most) for tag, most in top.items()}
+        self._series: dict[Key, Series] = {}
+        self._lock = threading.Lock()
+        _forked(self)
+
+    def add(self, row: Row) -> None:
+        """Counts one charge."""
+        get = row.get
+        femtos = _femtos(row)
+        key = (*[get(name) for name in KEY], *self._tag_values(row, femtos))
+        with self._lock:
+            series = self._series.get(key)
+            if series is None:
+                series = self._admit(key)
+            series["charges"] = series.get("charges", 0) + 1
+            if femtos is not None:
+                series["cost"] = series.get("cost", 0) + femtos
+            for unit, quantity in (get("usage") or {}).items():
+                series[unit] = series.get(unit, 0) + (quantity if quantity.__class__ is int else Decimal(quantity))
+
+    def _tag_values(self, row: Row, femtos: int | None) -> Iterable[str | None]:
+        rest = row.get("tags") or {}
+        for tag in self.tags:
+            value = row.get(tag) or rest.get(tag)
+            top = self._top.get(tag)
+            yield value if top is None or value is None else top.place(value, femtos or 0)
+
+    def _admit(self, key: Key) -> Series:
+        """The series of a new key; where there are too many, of one in which tags, the last first, are `other`."""
+        for folded in range(len(self.tags) + 1):
+            tried = (*key[: len(key) - folded], *[OTHER] * folded)
+            if tried in self._series or len(self._series) < MOST_SERIES + folded * RESERVE:
+                return self._series.setdefault(tried, {})
+        least = (*key[:2], *[None] * (len(KEY) - 2), *[OTHER] * len(self.tags))
+        return self._series.setdefault(least, {})
+
+    def snapshot(self) -> list[tuple[Key, Series]]:
+        """Every series so far."""
+        with self._lock:
+            return [(key, dict(series)) for key, series in self._series.items()]
+
+    def restart(self) -> None:
+        """A forked child counts its own charges only."""
+        self._lock = threading.Lock()
+        self._series = {}
+
+
+class Top:
+    """Values of one tag that get a series of their own; the rest is `other`.
+
+    A value gets one as soon as it has caused 1/(2 K) of the cost so far, until K have one. It keeps it, and what it
+    caused before stays in `other`: so no sum ever goes down.
+    """
+
+    MOST_WATCHED: Final = 100_000
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._chosen: set[str] = set()
+        self._costs: dict[str, int] = {}
+        self._total = 0
+
+    def place(self, value: str, femtos: int) -> str:
+        """The value itself or `other`."""
+        if value in self._chosen:
+            self._total += femtos
+            return value
+        self._total += femtos
+        if len(self._chosen) >= self._most:
+            return OTHER
+        if value in self._costs or len(self._costs) < self.MOST_WATCHED:
+            self._costs[value] = self._costs.get(value, 0) + femtos
+        if not self._costs.get(value, 0) * 2 * self._most >= self._total:
+            return OTHER
+        self._chosen.add(value)
+        return value
+
+
+_totals: weakref.WeakSet[Totals] = weakref.WeakSet()
+
+
+def _forked(totals: Totals) -> None:
+    _totals.add(totals)
+
+
+def _restart_all() -> None:
+    for totals in list(_totals):
+        totals.restart()
+
+
+os.register_at_fork(after_in_child=_restart_all)
+
+
+def _femtos(row: Row) -> int | None:
+    amount = row.get("effective_cost") or row.get("list_cost")
+    return int(Decimal(amount).scaleb(15)) if amount is not None and row.get("currency", "USD") == "USD" else None
+
+
+class Source(NamedTuple):
+    """Where metrics go and where those that no charge has come from."""
+
+    provider: MeterProvider | None = None
+    health: Health = no_health
+    version: str = "0"
+
+
+class Metrics:
+    """The instruments of the meter provider in force."""
+
+    def __init__(
+        self,
+        tags: tuple[str, ...] = DEFAULT_METRIC_TAGS,
+        top: Mapping[str, int] = MappingProxyType({}),
+        profiles: Iterable[str] = DEFAULT_METRICS,
+        source: Source = Source(),  # noqa: B008 -- immutable
+    ) -> None:
+        chosen = frozenset(profiles)
+        for profile in chosen - set(PROFILES):
+            msg = f"otel_metrics: {profile!r} is none of {', '.join(PROFILES)}"
+            raise ConfigurationError(msg)
+        self._metrics = [metric for metric in METRICS if metric.profile in chosen]
+        self._tags = tuple(dict.fromkeys([*tags, *top]))
+        self._top = top
+        self._source = source
+        self._known: MeterProvider | None = None
+        self._instruments: Instruments | None = None
+
+    def count(self, row: Row) -> None:
+        """Counts one charge, where somebody has set a meter provider."""
+        provider = self._source.provider or getattr(_api, "_METER_PROVIDER", None)
+        if provider is not self._known:
+            self._instruments = self._made(provider)
+            self._known = provider
+        if self._instruments is not None:
+            self._instruments.record(row)
+
+    def _made(self, provider: MeterProvider | None) -> Instruments | None:
+        if provider is None or isinstance(provider, NoOpMeterProvider):
+            return None
+        source = self._source._replace(provider=provider)
+        return Instruments(
+            provider.get_meter("spanledger", source.version, SCHEMA_URL),
+            self._metrics,
+            Totals(self._tags, self._top),
+            source.health,
+        )
+
+
+class Instruments:
+    """The instruments of one meter."""
+
+    def __init__(self, meter: Meter, metrics: Iterable[Metric], totals: Totals, health: Health) -> None:
+        self._totals = totals
+        self._health = health
+        self._histograms: list[tuple[Metric, Histogram]] = []
+        for metric in metrics:
+            if metric.kind == "histogram":
+                self._histograms.append((metric, _histogram(meter, metric)))
+            else:
+                meter.create_observable_counter(metric.name, [self._observer(metric)], metric.unit, metric.description)
+
+    def record(self, row: Row) -> None:
+        """Takes one charge."""
+        self._totals.add(row)
+        for metric, histogram in self._histograms:
+            for amount, extra in RECORDED[metric.value](row):
+                histogram.record(amount, _attributes(metric.by, tuple(map(row.get, metric.by)), extra))
+
+    def _observer(self, metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        if metric.value in {"faults", "lost"}:
+            return lambda _: [Observation(self._health().get(metric.value, 0))]
+        return lambda _: observations(metric, self._totals)
+
+
+def _histogram(meter: Meter, metric: Metric) -> Histogram:
+    buckets = metric.buckets
+    return meter.create_histogram(
+        metric.name, metric.unit, metric.description, explicit_bucket_boundaries_advisory=buckets
+    )
+
+
+def observations(metric: Metric, totals: Totals) -> Iterable[Observation]:
+    """One observation for each set of attributes that the metric distinguishes."""
+    names = (*KEY, *totals.tags)
+    kept = [
+        index for index, name in enumerate(names) if name in metric.by or (name in totals.tags and "tags" in metric.by)
+    ]
+    sums: dict[tuple[tuple[str, Any], ...], Any] = {}
+    for key, series in totals.snapshot():
+        base = tuple(
+            (ATTRIBUTES.get(names[index], names[index]), key[index]) for index in kept if key[index] is not None
+        )
+        for extra, amount in _amounts(metric.value, series):
+            sums[base + extra] = sums.get(base + extra, 0) + amount
+    scale = FEMTO if metric.value == "cost" else 1
+    for attributes, total in sums.items():
+        yield Observation(total if scale == 1 else total / scale, dict(attributes))
+
+
+Extra = tuple[tuple[str, Any], ...]
+
+
+def _amounts(value: str, series: Series) -> Iterable[tuple[Extra, Any]]:
+    if value in {"cost", "charges"}:
+        if value in series:
+            yield (), series[value]
+        return
+    for unit, quantity in series.items():
+        known = UNITS.get(unit.partition("@")[0])
+        if known is not None and value in (known.side, known.group):
+            yield (("gen_ai.token.modality", MODALITIES.get(unit.rpartition("_")[2], "text")),), int(quantity)
+
+
+@lru_cache(maxsize=4096)
+def _attributes(names: tuple[str, ...], values: tuple[Any, ...], extra: Extra) -> dict[str, Any]:
+    """The attribute set of a record; the same dict for the same values."""
+    found = {ATTRIBUTES[name]: value for name, value in zip(names, values, strict=True) if value is not None}
+    found.update(extra)
+    return found
+
+
+Recorded = Iterable[tuple[float, Extra]]
+NOTHING: Final[Recorded] = ()
+INPUT: Final = (("gen_ai.token.type", "input"),)
+OUTPUT: Final = (("gen_ai.token.type", "output"),)
+
+
+def _seconds(row: Row) -> Recorded:
+    millis = row.get("duration_ms")
+    return NOTHING if millis is None else ((millis / 1000, ()),)
+
+
+def _first_chunk(row: Row) -> Recorded:
+    millis = row.get("time_to_first_chunk_ms")
+    return NOTHING if millis is None else ((millis / 1000, ()),)
+
+
+def _tokens(row: Row) -> Recorded:
+    sides = (("input_tokens", INPUT), ("output_tokens", OUTPUT))
+    return [(row[name], extra) for name, extra in sides if row.get(name)]
+
+
+RECORDED: Final[Mapping[str, Callable[[Row], Recorded]]] = {
+    "inference_seconds": lambda row: NOTHING if row["operation"] == "embeddings" else _seconds(row),
+    "embeddings_seconds": lambda row: _seconds(row) if row["operation"] == "embeddings" else NOTHING,
+    "seconds": _seconds,
+    "first_chunk_seconds": _first_chunk,
+    "tokens": _tokens,
+}

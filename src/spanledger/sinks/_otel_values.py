@@ -1,0 +1,199 @@
+"""The values behind the span attributes: what a row says, in the form that the readers of a span take.
+
+A span carries doubles and text only, so an amount is shown as the nearest double; the exact one is in the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+
+from spanledger._types import OWNERS, Row
+from spanledger._units import UNITS
+from spanledger.errors import ConfigurationError
+from spanledger.sinks._otel_names import DEFAULT_PROFILES, END, PROFILES, START, TAG_PREFIX, TAGS, Name
+
+Attributes = dict[str, Any]
+Read = Callable[[Row], Any]
+
+
+def usd(row: Row) -> float | None:
+    """What the call cost in US dollars, `None` where that is not known or in another currency."""
+    amount = row.get("effective_cost") or row.get("list_cost")
+    return float(amount) if amount is not None and row.get("currency", "USD") == "USD" else None
+
+
+def _side_cost(row: Row, side: str) -> float | None:
+    """The part of the cost that tokens of one side caused, in proportion where a contract changed the whole."""
+    costs, total = row.get("costs"), usd(row)
+    if not costs or total is None:
+        return None
+    part = sum(Decimal(amount) for unit, amount in costs.items() if _side(unit) == side)
+    listed = Decimal(row["list_cost"])
+    return float(part) if float(listed) == total or not listed else float(part / listed) * total
+
+
+@lru_cache(maxsize=1024)
+def _side(unit: str) -> str:
+    known = UNITS.get(unit.partition("@")[0])
+    return known.side if known else ""
+
+
+def _mlflow_cost(row: Row) -> str | None:
+    total = usd(row)
+    if total is None:
+        return None
+    parts = {"input_cost": _side_cost(row, "input"), "output_cost": _side_cost(row, "output"), "total_cost": total}
+    return _json({name: amount or 0.0 for name, amount in parts.items()})
+
+
+def _langfuse_usage(row: Row) -> str | None:
+    """Disjoint units, as Langfuse sums what it is given."""
+    return _json(row["usage"]) if row.get("usage") else None
+
+
+def _langfuse_cost(row: Row) -> str | None:
+    total = usd(row)
+    if total is None:
+        return None
+    return _json({**{unit: float(amount) for unit, amount in row.get("costs", {}).items()}, "total": total})
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _first_chunk_seconds(row: Row) -> float | None:
+    millis = row.get("time_to_first_chunk_ms")
+    return None if millis is None else millis / 1000
+
+
+def _total_tokens(row: Row) -> int | None:
+    sent, received = row.get("input_tokens"), row.get("output_tokens")
+    return None if sent is None and received is None else (sent or 0) + (received or 0)
+
+
+def _unit(*units: str) -> Read:
+    def read(row: Row) -> int | None:
+        usage = row.get("usage") or {}
+        found = [int(usage[unit]) for unit in units if unit in usage]
+        return sum(found) if found else None
+
+    return read
+
+
+def _metadata(row: Row) -> str | None:
+    tags = tags_of(row)
+    return _json(tags) if tags else None
+
+
+def _openai_tier(row: Row) -> str | None:
+    return row.get("service_tier") if row["provider_name"] in {"openai", "azure.ai.openai"} else None
+
+
+OPENING: Final = ("operation", "provider_name", "request_model", "server_address", "stream")
+"""The columns that the names of a beginning span are made from."""
+
+SYSTEMS: Final = {"aws.bedrock": "aws.bedrock", "azure.ai.openai": "az.ai.openai", "x_ai": "xai"}
+"""Where `gen_ai.system` had another value than `gen_ai.provider.name` has."""
+
+VALUES: Final[Mapping[str, Read]] = {
+    "streamed": lambda row: row.get("stream") or None,
+    "system": lambda row: SYSTEMS.get(row["provider_name"], row["provider_name"]),
+    "openinference_kind": lambda row: "EMBEDDING" if row["operation"] == "embeddings" else "LLM",
+    "metadata": _metadata,
+    "first_chunk_seconds": _first_chunk_seconds,
+    "openai_tier": _openai_tier,
+    "total_tokens": _total_tokens,
+    "input_audio_tokens": _unit("input_audio", "cache_read_audio"),
+    "input_image_tokens": _unit("input_image", "cache_read_image"),
+    "output_audio_tokens": _unit("output_audio"),
+    "output_image_tokens": _unit("output_image"),
+    "total_cost": usd,
+    "input_cost": lambda row: _side_cost(row, "input"),
+    "output_cost": lambda row: _side_cost(row, "output"),
+    "mlflow_cost": _mlflow_cost,
+    "langfuse_usage": _langfuse_usage,
+    "langfuse_cost": _langfuse_cost,
+    "amount": lambda row: float(row["effective_cost"]) if row.get("effective_cost") else None,
+    "spec_443_source": lambda row: row.get("cost_source") or ("local" if row.get("list_cost") else None),
+}
+"""Values that are no column, made from a row."""
+
+
+def tags_of(row: Row) -> dict[str, str]:
+    """All tags of a row: those that have a column, then the rest."""
+    found = {owner: row[owner] for owner in OWNERS if row.get(owner)}
+    found.update(row.get("tags") or {})
+    return found
+
+
+class Names:
+    """The names of some profiles, ready to be read from rows."""
+
+    def __init__(self, profiles: Iterable[str] = DEFAULT_PROFILES) -> None:
+        """`profiles` are names of `_otel_names.PROFILES`."""
+        chosen = frozenset(profiles)
+        unknown = chosen - set(PROFILES)
+        if unknown:
+            msg = f"otel_profiles: {min(unknown)!r} is none of {', '.join(PROFILES)}"
+            raise ConfigurationError(msg)
+        self._start = _compiled(START, chosen)
+        self._tags = _compiled(TAGS, chosen)
+        self._end = _compiled(END, chosen)
+        self._named = {name.value for name in TAGS if name.profile in chosen}
+        self._opening = lru_cache(maxsize=1024)(self._opening_of)
+        self._tagging = lru_cache(maxsize=4096)(self._tagging_of)
+
+    def start(self, row: Row) -> Attributes:
+        """What is known when the call begins, tags included. A new dict."""
+        return {**self._opening(tuple(map(row.get, OPENING))), **self.tags(tags_of(row))}
+
+    def tags(self, tags: Mapping[str, str]) -> Attributes:
+        """The attributes of some tags. Not to be changed."""
+        return self._tagging(tuple(tags.items())) if tags else {}
+
+    def end(self, row: Row) -> Attributes:
+        """What the finished call adds: usage, cost, identity."""
+        return _read(self._end, row)
+
+    def _opening_of(self, values: tuple[Any, ...]) -> Attributes:
+        return _read(self._start, dict(zip(OPENING, values, strict=True)))
+
+    def _tagging_of(self, items: tuple[tuple[str, str], ...]) -> Attributes:
+        tags = dict(items)
+        rest = {TAG_PREFIX + name: value for name, value in tags.items() if name not in self._named}
+        return {
+            **_read(self._tags, {**tags, "tags": {name: tags[name] for name in tags if name not in OWNERS}}),
+            **rest,
+        }
+
+
+Compiled = tuple[tuple[Read, tuple[str, ...]], ...]
+
+
+def _compiled(names: Iterable[Name], profiles: frozenset[str]) -> Compiled:
+    """Each value once, with every attribute that shows it."""
+    by_value: dict[str, list[str]] = {}
+    for name in names:
+        if name.profile in profiles:
+            by_value.setdefault(name.value, []).append(name.attribute)
+    return tuple((VALUES.get(value) or _column(value), tuple(targets)) for value, targets in by_value.items())
+
+
+def _column(name: str) -> Read:
+    return lambda row: row.get(name)
+
+
+def _read(compiled: Compiled, row: Row) -> Attributes:
+    found: Attributes = {}
+    for read, targets in compiled:
+        value = read(row)
+        if value is not None:
+            for target in targets:
+                found[target] = value
+    return found

@@ -1,0 +1,234 @@
+"""The spans of calls in flight: our own, somebody else's that we annotate, and none at all but the ids.
+
+However many libraries watch a call, one span carries its usage. Where another one has opened a span for the call, that
+span gets our tags and cost, and no second one is opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from opentelemetry.context import attach, create_key, set_value
+from opentelemetry.trace import Span, SpanContext, StatusCode, get_current_span, set_span_in_context
+
+from spanledger._types import Charge, Row
+from spanledger.sinks._otel_values import Names
+
+CALL: Final = create_key("spanledger.span")
+"""The context key under which a call waits for a span that the SDK itself is about to open."""
+
+FOREIGN: Final[Mapping[str, frozenset[str]]] = {
+    "gen_ai.operation.name": frozenset({"chat", "generate_content", "text_completion", "embeddings"}),
+    "openinference.span.kind": frozenset({"LLM", "EMBEDDING"}),
+    "llm.request.type": frozenset({"chat", "completion", "embedding"}),
+}
+"""How the span of one model call shows itself, whoever opened it: GenAI conventions (the anthropic SDK, the official
+instrumentations, Logfire, pydantic-ai), OpenInference, OpenLLMetry."""
+
+KEPT: Final = ("gen_ai.", "error.", "openai.", "llm.")
+"""Names of the conventions: where another library has written one, its value stays."""
+
+SUMMED: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+MONEY: Final = ("list_cost", "contracted_cost", "effective_cost")
+
+
+def is_model_call(span: Any) -> bool:
+    """Whether a recording span stands for one call of a model."""
+    attributes = getattr(span, "attributes", None)
+    if not attributes:
+        return False
+    return any(attributes.get(name) in values for name, values in FOREIGN.items() if name in attributes)
+
+
+def merged(charges: list[Charge]) -> Row:
+    """One row for the span of a call: billed retries add up, all else is the last response's."""
+    row = charges[-1].row
+    if len(charges) == 1:
+        return row
+    rows = [charge.row for charge in charges]
+    total = dict(row)
+    total.update({name: sum(one.get(name) or 0 for one in rows) for name in SUMMED if any(name in one for one in rows)})
+    total.update({name: _sum(rows, name) for name in MONEY if any(one.get(name) for one in rows)})
+    for name in ("usage", "costs"):
+        total[name] = _sum_maps([one.get(name) or {} for one in rows])
+    return total
+
+
+def _sum(rows: list[Row], name: str) -> str:
+    return str(sum(Decimal(row[name]) for row in rows if row.get(name)))
+
+
+def _sum_maps(maps: list[Mapping[str, Any]]) -> dict[str, str]:
+    keys = dict.fromkeys(key for one in maps for key in one)
+    return {key: str(sum(Decimal(one[key]) for one in maps if key in one)) for key in keys}
+
+
+def restore(token: Any) -> None:
+    """Undoes an `attach`, in silence where it was made in another context: nothing leaked there."""
+    with contextlib.suppress(ValueError):
+        token.var.reset(token)
+
+
+class Untraced:
+    """No span of this call, only where in a trace it was made."""
+
+    __slots__ = ("parent_span_id", "span_id", "trace_id")
+
+    def __init__(self, parent: SpanContext) -> None:
+        self.trace_id: str | None = None
+        self.span_id: str | None = None
+        self.parent_span_id: str | None = None
+        if parent.is_valid:
+            self.trace_id = f"{parent.trace_id:032x}"
+            self.parent_span_id = f"{parent.span_id:016x}"
+
+    def enter(self) -> Any:
+        """Nothing to make current."""
+
+    def leave(self, token: Any) -> None:
+        """Nothing to restore."""
+
+    def adopt_current(self) -> None:
+        """Nothing to adopt for."""
+
+    def end(self, charges: list[Charge], error: BaseException | None) -> None:
+        """Nothing to end."""
+
+
+class Own(Untraced):
+    """A span that spanledger opened."""
+
+    __slots__ = ("_names", "_span")
+
+    def __init__(self, span: Span, parent: SpanContext, names: Names) -> None:
+        super().__init__(parent)
+        own = span.get_span_context()
+        if own.is_valid:
+            self.trace_id, self.span_id = f"{own.trace_id:032x}", f"{own.span_id:016x}"
+        self._span = span
+        self._names = names
+
+    def enter(self) -> Any:
+        """Spans of the HTTP client become children of this one."""
+        return attach(set_span_in_context(self._span))
+
+    def leave(self, token: Any) -> None:
+        """The application's span is current again."""
+        restore(token)
+
+    def end(self, charges: list[Charge], error: BaseException | None) -> None:
+        """Usage, cost and outcome; never a message, which may quote a prompt."""
+        span = self._span
+        if span.is_recording():
+            found = self._names.end(merged(charges)) if charges else {}
+            if error is not None:
+                found["error.type"] = type(error).__qualname__
+            if "error.type" in found:
+                span.set_status(StatusCode.ERROR)
+            span.set_attributes(found)
+        span.end()
+
+
+class Annotated(Untraced):
+    """A span that another library opens or has opened for the same call.
+
+    It may end before the charge is known: its end then waits for us, with the time that it was called at.
+    """
+
+    __slots__ = ("_names", "_note", "_tags")
+
+    def __init__(self, parent: SpanContext, names: Names, tags: Mapping[str, Any]) -> None:
+        super().__init__(parent)
+        self._names = names
+        self._tags = tags
+        self._note: _Note | None = None
+
+    def enter(self) -> Any:
+        """Lets a span that starts inside find this call."""
+        return attach(set_value(CALL, self))
+
+    def leave(self, token: Any) -> None:
+        """The call is not waiting any more."""
+        restore(token)
+
+    def adopt_current(self) -> None:
+        """Takes the current span, if it stands for a model call and none was taken yet."""
+        self.adopt(get_current_span())
+
+    def adopt(self, span: Span) -> None:
+        """Takes this span: tags at once, the rest when the call is over."""
+        if self._note is not None or not is_model_call(span):
+            return
+        own = span.get_span_context()
+        self.trace_id, self.span_id = f"{own.trace_id:032x}", f"{own.span_id:016x}"
+        parent = getattr(span, "parent", None)
+        self.parent_span_id = f"{parent.span_id:016x}" if parent is not None else None
+        if span.is_recording():
+            span.set_attributes(self._tags)
+            self._note = _Note.on(span)
+            self._note.open()
+
+    def end(self, charges: list[Charge], error: BaseException | None) -> None:  # noqa: ARG002 -- its owner notes errors
+        """Cost and what usage the owner did not write."""
+        note, self._note = self._note, None
+        if note is not None:
+            note.close(charges, self._names)
+
+
+class _Note:
+    """What is held for one span of somebody else: its postponed end, and the charges of the calls it stands for."""
+
+    __slots__ = ("_charges", "_end", "_ended_at", "_open", "_ours", "_span")
+
+    def __init__(self, span: Any) -> None:
+        self._span = span
+        self._end = span.end
+        self._open = 0
+        self._ended_at: int | None = None
+        self._charges: list[Charge] = []
+        self._ours: set[str] = set()
+
+    @classmethod
+    def on(cls, span: Any) -> _Note:
+        """The note of a span, made for the first call that needs it."""
+        note = getattr(span.end, "__self__", None)
+        if isinstance(note, cls):
+            return note
+        made = cls(span)
+        span.end = made.ask
+        return made
+
+    def open(self) -> None:
+        """One more call is to be waited for."""
+        self._open += 1
+
+    def close(self, charges: list[Charge], names: Names) -> None:
+        """One call is over."""
+        self._open -= 1
+        self._charges += charges
+        if self._charges:
+            self._write(names.end(merged(self._charges)))
+        if self._open <= 0 and self._ended_at is not None:
+            self._finish(self._ended_at)
+
+    def ask(self, end_time: int | None = None) -> None:
+        """The owner ends its span."""
+        if self._open <= 0:
+            self._finish(end_time)
+        elif self._ended_at is None:
+            self._ended_at = end_time or time.time_ns()
+
+    def _finish(self, end_time: int | None) -> None:
+        self._span.__dict__.pop("end", None)
+        self._end(end_time)
+
+    def _write(self, found: Mapping[str, Any]) -> None:
+        """What the owner of the span has written itself stays as it is."""
+        theirs = set(self._span.attributes or ()) - self._ours
+        ours = {name: value for name, value in found.items() if not (name in theirs and name.startswith(KEPT))}
+        self._ours |= ours.keys()
+        self._span.set_attributes(ours)

@@ -1,0 +1,142 @@
+"""OpenTelemetry as a view of charges: spans and metrics through the application's own providers.
+
+Nothing is emitted where the application has set no provider; then a call costs one look at a global.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from opentelemetry import trace
+from opentelemetry.context import get_value
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import (
+    NoOpTracerProvider,
+    ProxyTracerProvider,
+    SpanKind,
+    Tracer,
+    TracerProvider,
+    get_current_span,
+)
+
+from spanledger._types import Charge, Row, SpanHandle
+from spanledger.errors import ConfigurationError
+from spanledger.sinks._metric_names import DEFAULT_METRICS
+from spanledger.sinks._metrics import DEFAULT_METRIC_TAGS, Health, Metrics, Source, no_health
+from spanledger.sinks._otel_names import DEFAULT_PROFILES, SCHEMA_URL
+from spanledger.sinks._otel_values import Names, tags_of
+from spanledger.sinks._spans import Annotated, Own, Untraced, is_model_call
+
+POLICIES: Final = ("emit", "annotate", "off")
+
+SUPPRESSED: Final = ("suppress_instrumentation", "suppress_language_model_instrumentation")
+"""The context keys by which OpenTelemetry, OpenInference and OpenLLMetry silence instrumentation."""
+
+
+def package_version() -> str:
+    """The version of spanledger, as the instrumentation scope shows it."""
+    try:
+        return version("spanledger")
+    except PackageNotFoundError:
+        return "0"
+
+
+class OTel:
+    """The OpenTelemetry sink: a span for each call, and metrics of each charge.
+
+    `span_policy` is `emit` (a span for each call, unless another library has one), `annotate` (never a span of ours) or
+    `off`, or a mapping from provider name to one of them, with `*` for the rest. `profiles` are names of
+    `_otel_names.PROFILES`, `metrics` of `_metric_names.PROFILES`. `metric_tags` are the tags that become attributes of
+    metrics, the most important first; `metric_top={"customer": 20}` adds one of which only the largest 20 values are
+    told apart, the rest is `other`. Providers are OpenTelemetry's global ones unless given. `health` gives the counts
+    of `faults` and `lost`.
+    """
+
+    def __init__(  # noqa: PLR0913 -- settings, each by name
+        self,
+        *,
+        span_policy: str | Mapping[str, str] = "emit",
+        profiles: Iterable[str] = DEFAULT_PROFILES,
+        metric_tags: Iterable[str] = DEFAULT_METRIC_TAGS,
+        metric_top: Mapping[str, int] | None = None,
+        metrics: Iterable[str] = DEFAULT_METRICS,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        health: Health = no_health,
+    ) -> None:
+        self._policy = _policies(span_policy)
+        self._names = Names(profiles)
+        self._metrics = Metrics(
+            tuple(metric_tags), metric_top or {}, metrics, Source(meter_provider, health, package_version())
+        )
+        self._given = tracer_provider
+        self._known: TracerProvider | None = None
+        self._tracer: Tracer | None = None
+
+    def begin(self, row: Row) -> SpanHandle | None:
+        """The span of a call that starts here, `None` where there is no trace at all."""
+        tracer = self._tracer_now()
+        current = get_current_span()
+        parent = current.get_span_context()
+        if tracer is None:
+            return Untraced(parent) if parent.is_valid else None
+        policy = self._policy.get(row["provider_name"]) or self._policy["*"]
+        if policy == "off" or any(get_value(key) for key in SUPPRESSED):
+            return Untraced(parent)
+        if current.is_recording() and is_model_call(current):
+            annotated = self._annotated(row, parent)
+            annotated.adopt(current)
+            return annotated
+        if policy == "annotate" or row.get("_native_span"):
+            return self._annotated(row, parent)
+        return self._own(tracer, row, parent)
+
+    def _annotated(self, row: Row, parent: trace.SpanContext) -> Annotated:
+        return Annotated(parent, self._names, self._names.tags(tags_of(row)))
+
+    def _own(self, tracer: Tracer, row: Row, parent: trace.SpanContext) -> Own:
+        model = row.get("request_model")
+        name = f"{row['operation']} {model}" if model else row["operation"]
+        span = tracer.start_span(name, kind=SpanKind.CLIENT, attributes=self._names.start(row))
+        return Own(span, parent, self._names)
+
+    def _tracer_now(self) -> Tracer | None:
+        """The tracer of the provider in force; asked anew only when the provider changes."""
+        provider = self._given or _global_provider()
+        if provider is not self._known:
+            self._tracer = _tracer(provider)
+            self._known = provider
+        return self._tracer
+
+    def book(self, charge: Charge) -> None:
+        """Counts one charge in the metrics."""
+        self._metrics.count(charge.row)
+
+    def flush(self) -> None:
+        """Providers flush themselves; nothing is held here."""
+
+
+def _global_provider() -> TracerProvider | None:
+    """The provider that somebody set, without the look at the environment that `get_tracer_provider` takes."""
+    provider: TracerProvider | None = getattr(trace, "_TRACER_PROVIDER", None)
+    return provider
+
+
+def _tracer(provider: TracerProvider | None) -> Tracer | None:
+    if provider is None or isinstance(provider, (ProxyTracerProvider, NoOpTracerProvider)):
+        return None
+    return provider.get_tracer("spanledger", package_version(), SCHEMA_URL)
+
+
+def _policies(given: str | Mapping[str, str]) -> dict[str, str]:
+    policies = {"*": "emit", **({"*": given} if isinstance(given, str) else given)}
+    for provider, policy in policies.items():
+        if policy not in POLICIES:
+            msg = f"span_policy[{provider!r}]: {policy!r} is none of {', '.join(POLICIES)}"
+            raise ConfigurationError(msg)
+    return policies
+
+
+__all__: list[str] = ["POLICIES", "OTel"]
