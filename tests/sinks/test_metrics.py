@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanledger.sinks._metrics import MOST_SERIES, OTHER, Top, Totals, observations
 from spanledger.sinks._metric_names import METRICS
+from spanledger.sinks._metrics import MOST_SERIES, OTHER, Top, Totals, observations
 from spanledger.sinks.otel import OTel
 
 COST = next(metric for metric in METRICS if metric.name == "spanledger.cost")

@@ -60,7 +60,7 @@ def test_what_a_sampler_needs_is_there_at_the_start(telemetry, sink, call):
     seen: dict[str, Any] = {}
 
     class AtStart(SpanProcessor):
-        def on_start(self, span, parent_context=None):
+        def on_start(self, span, parent_context=None):  # noqa: ARG002
             seen.update(span.attributes)
 
     telemetry.tracer_provider.add_span_processor(AtStart())
@@ -189,7 +189,7 @@ def test_suppressed_instrumentation_has_no_span(telemetry, sink, key, call):
     assert telemetry.spans() == []
 
 
-def test_a_call_that_is_sampled_out_keeps_its_ids(sink, call, telemetry_with):
+def test_a_call_that_is_sampled_out_keeps_its_ids(call, telemetry_with):
     telemetry = telemetry_with(sampler=ALWAYS_OFF)
     handle = call(OTel(tracer_provider=telemetry.tracer_provider))
     assert len(handle.trace_id) == 32
