@@ -60,13 +60,17 @@ UNITS: Final[Mapping[str, Unit]] = {
 }
 
 
+MEMBERS: Final[Mapping[str, frozenset[str]]] = {
+    total: frozenset(unit.name for unit in UNITS.values() if total in (unit.side, unit.group))
+    for total in ("input", "output", "cache_read", "cache_write", "reasoning")
+}
+"""Which units each inclusive total sums up."""
+
+
 def inclusive(units: Mapping[str, int | Decimal], total: str) -> int | None:
     """The inclusive total (`input`, `output`, `cache_read`, `cache_write`, `reasoning`), `None` if no part is known."""
-    found = [
-        int(quantity)
-        for key, quantity in units.items()
-        if "@" not in key and (unit := UNITS.get(key)) is not None and total in (unit.side, unit.group)
-    ]
+    members = MEMBERS[total]
+    found = [int(quantity) for key, quantity in units.items() if key in members]
     return sum(found) if found else None
 
 

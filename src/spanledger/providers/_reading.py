@@ -67,51 +67,72 @@ class UsageTable:
     extras: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     total: tuple[Path, ...] = ()
 
+    _index: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        places = {
+            **self.wholes,
+            **{unit: where for unit, (_, where) in self.parts.items()},
+            **self.extras,
+            TOTAL: self.total,
+        }
+        for unit, where in places.items():
+            for rank, path in enumerate(where):
+                _enter(self._index, path, (rank, unit))
+
     def read(self, usage: Any) -> Usage | None:
         """The disjoint units of a usage object, `None` where it holds no count at all."""
         if not isinstance(usage, Mapping):
             return None
+        found: dict[str, tuple[int, int]] = {}
         flaws: list[str] = []
-        wholes = _counts(usage, self.wholes, flaws)
-        parts = _counts(usage, {unit: places for unit, (_, places) in self.parts.items()}, flaws)
-        extras = _counts(usage, self.extras, flaws)
-        if not (wholes or parts or extras):
+        _walk(usage, self._index, found, flaws)
+        counts = {unit: count for unit, (_, count) in found.items()}
+        total = counts.pop(TOTAL, None)
+        if not counts:
             return Usage({}, flaws[0], usable=False) if flaws else None
-        total = _counts(usage, {"total": self.total}, []).get("total") if self.total else None
-        units = self._disjoint(wholes, parts, total)
-        units.update(extras)
-        return _checked(units, total, flaws)
+        return _checked(self._disjoint(counts, total), total, flaws)
 
-    def _disjoint(self, wholes: dict[str, int], parts: dict[str, int], total: int | None) -> dict[str, int]:
+    def _disjoint(self, counts: dict[str, int], total: int | None) -> dict[str, int]:
         """Takes each part out of its whole, unless the provider's total proves that it stands beside it."""
-        units = dict(wholes)
-        for unit, quantity in parts.items():
+        units = {unit: count for unit, count in counts.items() if unit not in self.parts or count}
+        for unit in self.parts.keys() & units.keys():
             whole = self.parts[unit][0]
-            if whole in units and not _beside(unit, quantity, wholes, total):
-                units[whole] -= quantity
-        units.update({unit: quantity for unit, quantity in parts.items() if quantity or unit in units})
+            if whole in units and not self._beside(unit, counts, total):
+                units[whole] -= counts[unit]
         return units
 
+    def _beside(self, unit: str, counts: Mapping[str, int], total: int | None) -> bool:
+        """XAI and others leave reasoning out of the output that they report: their own total tells."""
+        return unit == "reasoning" and total == sum(counts.get(whole, 0) for whole in self.wholes) + counts[unit]
 
-def _beside(unit: str, quantity: int, wholes: Mapping[str, int], total: int | None) -> bool:
-    """XAI and others leave reasoning out of the output that they report: their own total tells."""
-    return unit == "reasoning" and bool(quantity) and total is not None and total == sum(wholes.values()) + quantity
+
+TOTAL: Final = "total"
+"""The name under which a table keeps the provider's own sum; no unit has it."""
 
 
-def _counts(usage: Body, table: Mapping[str, tuple[Path, ...]], flaws: list[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for unit, places in table.items():
-        for path in places:
-            value = usage.get(path[0]) if len(path) == 1 else dig(usage, path)
-            if value is None:
-                continue
-            count = as_count(value)
-            if count is None:
-                flaws.append(f"{'.'.join(path)} is no count: {str(value)[:40]!r}")
-            else:
-                found[unit] = count
-            break
-    return found
+def _enter(index: dict[str, Any], path: Path, target: tuple[int, str]) -> None:
+    for step in path[:-1]:
+        index = index.setdefault(step, {})
+    index[path[-1]] = target
+
+
+def _walk(usage: Body, index: Mapping[str, Any], found: dict[str, tuple[int, int]], flaws: list[str]) -> None:
+    """One pass over what is there: of the places of a unit, the first that holds a value counts."""
+    for name, value in usage.items():
+        target = index.get(name)
+        if target is None or value is None:
+            continue
+        if isinstance(target, dict):
+            if isinstance(value, Mapping):
+                _walk(value, target, found, flaws)
+            continue
+        rank, unit = target
+        count = value if value.__class__ is int and -LARGEST <= value <= LARGEST else as_count(value)
+        if count is None:
+            flaws.append(f"{name} is no count: {str(value)[:40]!r}")
+        elif unit not in found or rank < found[unit][0]:
+            found[unit] = (rank, count)
 
 
 def as_count(value: Any) -> int | None:
