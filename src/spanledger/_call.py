@@ -109,10 +109,16 @@ class Call:
         self._returned = False
         self._over = [True]
 
+    @_faults.guarded("enter a call")
     def __enter__(self) -> Call:
-        _enter(self)
+        if meter is not None:
+            meter.begin(self)
+        self._entered = current.set(self)
+        if self.span is not None:
+            self._span_token = self.span.enter()
         return self
 
+    @_faults.guarded("leave a call")
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         _leave(self)
         _conclude(self, error)
@@ -148,16 +154,7 @@ def _take(once: list[bool]) -> bool:
         return False
 
 
-@_faults.guarded("enter a call")
-def _enter(call: Call) -> None:
-    if meter is not None:
-        meter.begin(call)
-    call._entered = current.set(call)
-    if call.span is not None:
-        call._span_token = call.span.enter()
-
-
-@_faults.guarded("leave a call")
+@_faults.guarded("leave the context of a call")
 def _leave(call: Call) -> None:
     if call._entered is not None:
         restore(call._entered)
@@ -220,6 +217,7 @@ class Tally:
         if self.ends_with_next:
             self.end("read")
 
+    @_faults.guarded("end a response")
     def end(self, how: str, error: BaseException | None = None) -> None:
         """The body is over: `read` to its end, `closed` by the application, `dropped` unread, or `failed`.
 

@@ -5,85 +5,62 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from spanledger import _meter, _tags
+from spanledger import _faults, _meter, _tags
+from spanledger._settings import Settings, read
+from spanledger._types import Sink
 from spanledger.errors import ConfigurationError
 from spanledger.providers import hooks
 from spanledger.providers._stainless import everything, only
 from spanledger.sinks.ledger import LedgerSink
+from spanledger.sinks.otel import OTel
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 T = TypeVar("T")
-DEFAULT_LEDGER: Final = "spend.ledger"
+OTEL: Final = ("span_policy", "profiles", "metrics", "metric_tags", "metric_top")
+"""The settings that the OpenTelemetry sink takes."""
 
 
-def configure(
-    *,
-    ledger: str | os.PathLike[str] | None = None,
-    tags: Mapping[str, Any] | None = None,
-    service_name: str | None = None,
-    release: str | None = None,
-) -> None:
+def configure(**settings: Unpack[Settings]) -> None:
     """Says where charges go and whose they are; hooks nothing.
 
-    `ledger` is a directory, made at the first charge; by default that of `SPANLEDGER_LEDGER`, else `spend.ledger`.
-    `tags` hold for the whole process. `service_name` defaults to `OTEL_SERVICE_NAME`, `release` to
-    `SPANLEDGER_RELEASE`. A second call replaces the first. A ledger that cannot be written is warned of once, at the
-    first charge; the application's calls are not affected.
+    `ledger` is a directory, made at the first charge. `tags` hold for the whole process. Each setting may come from the
+    environment instead, see `spanledger._settings.SETTINGS`. A second call replaces the first. Raises
+    `ConfigurationError` for a setting that is wrong. A ledger that cannot be written is warned of once, at the first
+    charge, and the application's calls are not affected.
     """
-    path = _path_of(os.environ.get("SPANLEDGER_LEDGER", DEFAULT_LEDGER) if ledger is None else ledger)
+    values = read(settings)
     _tags.base.clear()
-    _tags.base.update(_tags.clean(_mapping_of(tags)))
-    identity = {
-        "service_name": service_name or os.environ.get("OTEL_SERVICE_NAME"),
-        "release": release or os.environ.get("SPANLEDGER_RELEASE"),
-    }
-    _meter.meter.identity = {name: value for name, value in identity.items() if value}
-    _use_ledger(path)
+    _tags.base.update(_tags.clean(values["tags"]))
+    names = ("service_name", "release")
+    _meter.meter.identity = {name: values[name] for name in names if values[name]}
+    otel = OTel(**{name: values[name] for name in OTEL if values[name] is not None}, health=_faults.totals)
+    _meter.meter.spans = otel
+    _replace_sinks(LedgerSink(os.fspath(values["ledger"])), otel)
     _meter.start()
 
 
-def _path_of(ledger: Any) -> str:
-    path = os.fspath(ledger) if isinstance(ledger, (str, os.PathLike)) else None
-    if not isinstance(path, str) or not path:
-        msg = f"ledger must be the path of a directory, not {ledger!r}"
-        raise ConfigurationError(msg)
-    return path
-
-
-def _mapping_of(tags: Any) -> Mapping[str, Any]:
-    if tags is None:
-        return {}
-    if not isinstance(tags, Mapping):
-        msg = f"tags must be a mapping such as {{'team': 'growth'}}, not {type(tags).__name__}"
-        raise ConfigurationError(msg)
-    return tags
-
-
-def _use_ledger(path: str) -> None:
+def _replace_sinks(*sinks: Sink) -> None:
+    """Puts sinks of our own making in the place of earlier ones; others stay."""
     for sink in _meter.meter.sinks:
-        if isinstance(sink, LedgerSink):
-            if sink.path == Path(path).absolute():
-                return
+        if isinstance(sink, (LedgerSink, OTel)):
             _meter.remove_sink(sink)
-            sink.close()
-    _meter.add_sink(LedgerSink(path))
+            if isinstance(sink, LedgerSink):
+                sink.close()
+    for sink in sinks:
+        _meter.add_sink(sink)
 
 
-def instrument(
-    *,
-    ledger: str | os.PathLike[str] | None = None,
-    tags: Mapping[str, Any] | None = None,
-    service_name: str | None = None,
-    release: str | None = None,
-) -> None:
+def instrument(**settings: Unpack[Settings]) -> None:
     """Meters every call of the supported SDKs in this process, whether they are imported already or later.
 
     Settings are those of `configure`. Nothing is imported that the application does not import. Calling it again
     changes the settings and hooks nothing twice. boto3 clients made before are metered after `wrap(client)`.
     """
-    configure(ledger=ledger, tags=tags, service_name=service_name, release=release)
+    configure(**settings)
     everything.metered = True
     for hook in hooks():
         hook.enable()

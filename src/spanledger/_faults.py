@@ -6,6 +6,7 @@ import functools
 import logging
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 P = ParamSpec("P")
@@ -47,7 +48,8 @@ def guarded(place: str, default: Any = None) -> Callable[[Callable[P, T]], Calla
             try:
                 return function(*args, **kwargs)
             except Exception as error:  # noqa: BLE001 -- the application's call is never the one to pay
-                record(place, error)
+                with suppress(Exception):
+                    record(place, error)
                 return cast("T", default)
 
         return safe
@@ -59,6 +61,11 @@ def snapshot() -> dict[str, Any]:
     """The counters, for `doctor`: `lost` charges, and each fault with its count and latest message."""
     faults = {key: {"count": count, "message": last.get(key, "")} for key, count in counts.items() if key != "lost"}
     return {"lost": counts["lost"], "faults": faults}
+
+
+def totals() -> dict[str, int]:
+    """How many charges were lost and faults swallowed, for metrics."""
+    return {"lost": counts["lost"], "faults": sum(counts.values()) - counts["lost"]}
 
 
 def reset() -> None:

@@ -87,11 +87,13 @@ class WatchedBody:
     def __del__(self) -> None:
         self._tally.end("dropped")
 
+    @_faults.guarded("end a body")
     def _read(self) -> None:
         self._exhausted = True
         if not self._awaits_last_event():
             self._tally.end("read")
 
+    @_faults.guarded("close a body")
     def _closed(self) -> None:
         if not self._awaits_last_event():
             self._tally.end("closed")

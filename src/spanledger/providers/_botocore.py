@@ -250,6 +250,7 @@ class WatchedBytes(WatchedRaw):
         self._finish("closed")
         self._raw.close()
 
+    @_faults.guarded("end a body")
     def _finish(self, how: str) -> None:
         _decode(self._pieces, self._tally)
         self._tally.end(how)

@@ -1,0 +1,113 @@
+"""Every setting: its name, type, environment variable and default. What code gives beats the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple, TypedDict
+
+from spanledger.errors import ConfigurationError
+
+
+class Settings(TypedDict, total=False):
+    """The keyword arguments of `configure` and `instrument`; each is described in `SETTINGS`."""
+
+    ledger: str | os.PathLike[str] | None
+    tags: Mapping[str, Any] | None
+    service_name: str | None
+    release: str | None
+    span_policy: str | Mapping[str, str]
+    profiles: Iterable[str]
+    metrics: Iterable[str]
+    metric_tags: Iterable[str]
+    metric_top: Mapping[str, int] | None
+
+
+class Setting(NamedTuple):
+    """One setting. `parse` reads the text of its environment variable; an empty `variable` means there is none."""
+
+    name: str
+    default: Any
+    variable: str
+    parse: Callable[[str], Any]
+    takes: tuple[type, ...]
+    doc: str
+
+
+def words(text: str) -> tuple[str, ...]:
+    """`"a, b"` as `("a", "b")`."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def pairs(text: str) -> dict[str, str]:
+    """`"team=growth,environment=prod"` as a dict."""
+    parted = (part.partition("=") for part in words(text))
+    return {name.strip(): value.strip() for name, _, value in parted if name and value}
+
+
+def policy(text: str) -> str | dict[str, str]:
+    """`"emit"`, or `"*=emit,anthropic=off"` as a dict."""
+    return pairs(text) if "=" in text else text.strip()
+
+
+def counts(text: str) -> dict[str, int]:
+    """`"customer=20"` as a dict."""
+    return {name: int(number) for name, number in pairs(text).items()}
+
+
+def switch(text: str) -> bool:
+    """`1`, `true`, `yes` and `on` are true, in any case; all else is false."""
+    return text.strip().lower() in ("1", "true", "yes", "on")
+
+
+PATH: Final = (str, os.PathLike)
+NAMES: Final = (list, tuple, set, frozenset)
+
+SETTINGS: Final[Mapping[str, Setting]] = {
+    setting.name: setting
+    for setting in (
+        Setting("ledger", "spend.ledger", "SPANLEDGER_LEDGER", str, PATH, "The ledger's directory."),
+        Setting("tags", {}, "SPANLEDGER_TAGS", pairs, (Mapping,), "Tags of the whole process: `team=growth,...`."),
+        Setting("service_name", None, "OTEL_SERVICE_NAME", str, (str,), "The service, a column of every charge."),
+        Setting("release", None, "SPANLEDGER_RELEASE", str, (str,), "Its release, likewise."),
+        Setting(
+            *("span_policy", "emit", "SPANLEDGER_SPAN_POLICY", policy, (str, Mapping)),
+            "`emit`, `annotate` or `off`, or one for each provider: `*=emit,anthropic=off`.",
+        ),
+        Setting("profiles", None, "SPANLEDGER_PROFILES", words, NAMES, "Names of spans' attributes, by backend."),
+        Setting("metrics", None, "SPANLEDGER_METRICS", words, NAMES, "Names of metrics, by convention."),
+        Setting("metric_tags", None, "SPANLEDGER_METRIC_TAGS", words, NAMES, "Tags that metrics carry."),
+        Setting("metric_top", None, "SPANLEDGER_METRIC_TOP", counts, (Mapping,), "Tags cut to their largest values."),
+    )
+}
+"""The one table of settings; the reference page is made from it."""
+
+
+def read(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The value of every setting. Raises `ConfigurationError`, naming the setting and what it takes."""
+    unknown = sorted(given.keys() - SETTINGS.keys())
+    if unknown:
+        msg = f"unknown setting {unknown[0]!r}; there are: {', '.join(SETTINGS)}"
+        raise ConfigurationError(msg)
+    return {name: _value(setting, given.get(name)) for name, setting in SETTINGS.items()}
+
+
+def _value(setting: Setting, given: Any) -> Any:
+    if given is not None:
+        return _checked(setting, given)
+    text = os.environ.get(setting.variable) if setting.variable else None
+    if not text:
+        return setting.default
+    try:
+        return setting.parse(text)
+    except ValueError as error:
+        msg = f"{setting.variable}={text!r}: {error}"
+        raise ConfigurationError(msg) from error
+
+
+def _checked(setting: Setting, given: Any) -> Any:
+    if isinstance(given, setting.takes) and given != "":
+        return given
+    kinds = " or ".join(kind.__name__ for kind in setting.takes)
+    msg = f"{setting.name} takes {kinds}, not {given!r}: {setting.doc}"
+    raise ConfigurationError(msg)
