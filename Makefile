@@ -1,0 +1,65 @@
+# Needs Python 3.10 or newer and make; everything else goes into .venv. `make PYTHON=python3.12 test` picks another one.
+
+NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10 python; do \
+	$$p -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$p && break; done)
+BIN := .venv/bin
+SETTINGS := pyproject.toml Makefile
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types contracts docs examples bench replay changelog format clean
+
+help:  ## shows this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/.demo  ## runs a small multi-tenant application with real SDKs and shows what it spent
+	@$(BIN)/python -m spanledger.testing.demo
+
+test: .venv/.dev  ## runs every test, the code blocks of the docs too
+	$(BIN)/python -m pytest
+
+lint: .venv/.dev  ## ruff, every rule on
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: .venv/.dev  ## puts the code in shape
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+types: .venv/.dev  ## mypy, strict
+	$(BIN)/mypy
+
+contracts: .venv/.dev  ## which part may import which
+	$(BIN)/lint-imports
+
+docs: .venv/.dev  ## builds the documentation into site/
+	$(BIN)/zensical build --clean --strict
+
+examples: .venv/.dev  ## runs every example
+	@set -e; for example in examples/*.py; do echo "== $$example"; $(BIN)/python $$example; done
+
+bench: .venv/.dev  ## the cost of metering a call, beside the bare SDK
+	$(BIN)/python benchmarks
+
+replay: .venv/.dev  ## the real SDKs over recorded traffic, if ../shared has it
+	$(BIN)/python -m spanledger.testing.replay ../shared/data/corpus/cases.jsonl.gz
+
+changelog: .venv/.dev  ## what the next release will say
+	$(BIN)/towncrier build --draft --version next
+
+clean:  ## removes the environment and everything that was built
+	rm -rf .venv build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv/.python: Makefile
+	@test -n "$(PYTHON)" || { echo "no Python 3.10 or newer with venv and pip: install one, or say make PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@touch $@
+
+.venv/.demo: $(SETTINGS) | .venv/.python
+	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	@touch $@
+
+.venv/.dev: $(SETTINGS) | .venv/.python
+	$(BIN)/python -m pip install --quiet --editable '.[all]' --group dev
+	@touch $@

@@ -1,0 +1,96 @@
+"""Runs the code blocks of the documentation and of the README, and the examples in docstrings, as tests.
+
+The blocks of one page run in order, in one namespace, in a directory of their own. The SDKs find the loopback provider
+server by their usual environment variables, so that a block is what a reader would write.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from sybil import Sybil
+from sybil.document import PythonDocStringDocument
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+from sybil.parsers.rest import DocTestParser
+
+import spanledger
+from spanledger.testing import ProviderServer
+
+WORLD = "_world"
+
+
+def open_world(namespace: dict[str, Any]) -> None:
+    """A directory, a provider server and the variables that lead the SDKs to it."""
+    world = namespace[WORLD] = ExitStack()
+    world.enter_context(working_in(world.enter_context(tempfile.TemporaryDirectory())))
+    server = namespace["server"] = world.enter_context(ProviderServer())
+    world.enter_context(environment(variables_for(server.base_url)))
+    world.callback(spanledger.uninstrument)
+
+
+def close_world(namespace: dict[str, Any]) -> None:
+    """Takes all of it away again, and the clients that a block has left open."""
+    world = namespace.pop(WORLD)
+    namespace.clear()
+    world.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+def variables_for(base_url: str) -> Mapping[str, str]:
+    """The environment in which every SDK calls the server."""
+    return {
+        "OPENAI_BASE_URL": f"{base_url}/v1",
+        "OPENAI_API_KEY": "any",
+        "ANTHROPIC_BASE_URL": base_url,
+        "ANTHROPIC_API_KEY": "any",
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": base_url,
+        "AWS_ACCESS_KEY_ID": "any",
+        "AWS_SECRET_ACCESS_KEY": "any",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """The process's environment with these variables, for a block."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def working_in(directory: str) -> Iterator[None]:
+    """The working directory, for a block."""
+    before = os.getcwd()  # noqa: PTH109 -- what chdir takes back
+    os.chdir(directory)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+pages = Sybil(
+    parsers=[PythonCodeBlockParser(), SkipParser()],
+    patterns=["README.md", "docs/**/*.md", "docs/*.md"],
+    setup=open_world,
+    teardown=close_world,
+)
+docstrings = Sybil(
+    parsers=[DocTestParser()],
+    patterns=["src/spanledger/*.py", "src/spanledger/**/*.py"],
+    document_types={".py": PythonDocStringDocument},
+)
+
+pytest_collect_file = (pages + docstrings).pytest()
