@@ -40,13 +40,24 @@ class Metered(Protocol):
     @property
     def fold(self) -> Any: ...
     @property
-    def read(self) -> Any: ...
+    def readings(self) -> Any: ...
+    @property
+    def lookup(self) -> bool: ...
+    @property
+    def billed(self) -> bool: ...
+    @property
+    def decode(self) -> Any: ...
+    @property
+    def lines(self) -> bool: ...
 
 
 meter: Meter | None = None
 """Set by `spanledger.configure`; without one no call is looked at."""
 
 current: Final[ContextVar[Call | None]] = ContextVar("spanledger.call", default=None)
+
+unsettled: Final[set[Tally]] = set()
+"""The responses whose bodies have not ended."""
 
 
 class Call:
@@ -127,6 +138,7 @@ class Call:
         """The record of one more HTTP response of this call."""
         tally = Tally(self)
         self.tallies.append(tally)
+        unsettled.add(tally)
         self._open += 1
         return tally
 
@@ -240,4 +252,5 @@ def _settle(tally: Tally, how: str, error: BaseException | None) -> None:
         if meter is not None:
             meter.settle(tally)
     finally:
+        unsettled.discard(tally)
         tally.call.closed()

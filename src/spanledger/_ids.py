@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 
 
 def uuid7(at_ns: int | None = None) -> str:
     """A UUIDv7 as text, of the given time in nanoseconds since 1970 or of now."""
-    millis = (time.time_ns() if at_ns is None else at_ns) // 1_000_000
-    rest = os.urandom(10).hex()
+    return _uuid7((time.time_ns() if at_ns is None else at_ns) // 1_000_000, os.urandom(10).hex())
+
+
+def uuid7_of(name: str, at_ns: int = 0) -> str:
+    """The same UUIDv7 whenever and wherever it is made of this name and time: what is booked again is booked once."""
+    return _uuid7(at_ns // 1_000_000, hashlib.sha256(name.encode()).hexdigest())
+
+
+def _uuid7(millis: int, rest: str) -> str:
     stamp = f"{millis:012x}"
     variant = "89ab"[int(rest[3], 16) & 3]
     return f"{stamp[:8]}-{stamp[8:]}-7{rest[:3]}-{variant}{rest[4:7]}-{rest[7:19]}"

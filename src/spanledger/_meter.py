@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from spanledger import _call, _faults, _ids, _tags, prices
+from spanledger import _call, _faults, _ids, _seen, _tags, prices
 from spanledger._call import Call, Tally
 from spanledger._types import OWNERS, Charge, Priced, Quantity, Row, Sink, Spans, Usage
 from spanledger._units import money_text, quantity_json
 from spanledger.providers import hooks
+from spanledger.providers._reading import Origin
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 NOT_BILLED: Final = "0"
@@ -42,54 +44,38 @@ class Meter:
     def begin(self, call: Call) -> None:
         """Fills in what is known at the start: who, what and where."""
         call.row = row = _opening(call, self.identity)
-        if self.spans is not None:
+        if self.spans is not None and not call.api.lookup:
             call.span = self.spans.begin({**row, "_sdk": call.sdk, "_native_span": call.native_span})
         _locate(call, row)
 
     def settle(self, tally: Tally) -> None:
-        """Books one response."""
-        call = tally.call
+        """Books one response: mostly one charge, none for a lookup that finds nothing open, one a result of a batch."""
         _read_unread(tally)
-        reading = call.api.read(tally.state, call.request)
-        row = dict(call.row)
-        if call.charges:
-            row["charge_id"] = _ids.uuid7()
-        row["duration_ms"] = round(call.elapsed_ms, 3)
-        if call.stream and tally.first_ms is not None:
-            row["time_to_first_chunk_ms"] = round(tally.first_ms, 3)
+        for reading in tally.call.api.readings(tally):
+            self._settle(tally, reading)
+
+    def _settle(self, tally: Tally, reading: Any) -> None:
+        call, origin = tally.call, reading.origin
+        row = _continued(origin) if origin else _answered(tally)
         _put(row, response_id=reading.response_id, response_model=reading.response_model)
         if reading.finish_reasons:
             row["finish_reasons"] = [reason[:LONGEST] for reason in reading.finish_reasons]
         _put(row, **_outcome(tally))
-        priced = self._price(tally, reading, row)
+        priced = _price(tally, reading, row)
         _write_money(row, priced)
         _write_context(row, reading.context)
         _write_provider_cost(row, reading.provider_cost)
-        self._book(call, Charge(row), priced)
-
-    def _price(self, tally: Tally, reading: Any, row: Row) -> Priced:
-        call = tally.call
-        usage, source = reading.usage, "reported" if tally.complete else "partial"
-        if not getattr(call.api, "billed", True):
-            return Priced("not_billed", 0)
-        if usage is None:
-            return Priced("unknown", reason="the response reported no usage")
-        row["usage_source"] = source
-        _write_usage(row, usage)
-        if not usage.usable:
-            return Priced("unknown", reason=f"usage: {usage.flaw}")
-        priced = prices.rate(
-            usage,
-            provider_name=call.provider_name,
-            response_model=reading.response_model,
-            request_model=call.request.model,
-            context=_price_context(call, reading.context),
-            at_ns=call.started_ns,
-        )
-        return _qualify(priced, usage, source)
+        self._book(call, Charge(row), priced, origin)
+        if reading.awaits:
+            begun = origin or Origin(
+                {**call.row, "charge_id": row["charge_id"]}, call.scope, call.started_ns, corrects=True
+            )
+            _seen.unfinished.put(reading.awaits, begun._replace(counted=priced.list_cost))
 
     def fail(self, call: Call, error: BaseException) -> None:
         """Books a call that ended without a response: not billed where the provider refused it, else unknown."""
+        if call.api.lookup:
+            return
         row = dict(call.row)
         row["duration_ms"] = round(call.elapsed_ms, 3)
         _put(row, **_failure(error))
@@ -115,11 +101,15 @@ class Meter:
             here.run.add(femtos)
         return charge
 
-    def _book(self, call: Call, charge: Charge, priced: Priced) -> None:
+    def _book(self, call: Call, charge: Charge, priced: Priced, origin: Origin | None = None) -> None:
+        _seen.note(charge.row.get("response_id"))
         call.charges.append(charge)
         self._deliver(charge)
-        if call.scope.run is not None:
-            call.scope.run.add(priced.list_cost)
+        run = (origin or call).scope.run
+        if run is not None and origin is not None and origin.corrects:
+            run.amend(origin.counted, priced.list_cost)
+        elif run is not None:
+            run.add(priced.list_cost)
 
     def _deliver(self, charge: Charge) -> None:
         for sink in self.sinks:
@@ -188,6 +178,49 @@ def _opening(call: Call, identity: Row) -> Row:
     return row
 
 
+def _answered(tally: Tally) -> Row:
+    """The row of a response to the call itself; a billed retry's has an id of its own."""
+    call = tally.call
+    row = dict(call.row)
+    if call.charges:
+        row["charge_id"] = _ids.uuid7()
+    row["duration_ms"] = round(call.elapsed_ms, 3)
+    if call.stream and tally.first_ms is not None:
+        row["time_to_first_chunk_ms"] = round(tally.first_ms, 3)
+    return row
+
+
+def _continued(origin: Origin) -> Row:
+    """The row of a response that completes an earlier call, or that an earlier call ordered."""
+    if not origin.corrects:
+        return dict(origin.row)
+    row = dict(origin.row)
+    row["duration_ms"] = round((time.time_ns() - origin.started_ns) / 1e6, 3)
+    row["corrects"], row["charge_id"] = row["charge_id"], _ids.uuid7()
+    return row
+
+
+def _price(tally: Tally, reading: Any, row: Row) -> Priced:
+    usage, source = reading.usage, reading.usage_source or ("reported" if tally.complete else "partial")
+    if not (tally.call.api.billed and reading.billed):
+        return Priced("not_billed", 0, reason=reading.note)
+    if usage is None:
+        return Priced("unknown", reason=reading.note or "the response reported no usage")
+    row["usage_source"] = source
+    _write_usage(row, usage)
+    if not usage.usable:
+        return Priced("unknown", reason=f"usage: {usage.flaw}")
+    priced = prices.rate(
+        usage,
+        provider_name=row["provider_name"],
+        response_model=reading.response_model,
+        request_model=row.get("request_model"),
+        context=_price_context(row, reading.context),
+        at_ns=(reading.origin or tally.call).started_ns,
+    )
+    return _qualify(priced, usage, source, reading.note)
+
+
 def _put(row: Row, **values: str | None) -> None:
     row.update({name: value[:LONGEST] for name, value in values.items() if value})
 
@@ -219,8 +252,10 @@ def _locate(call: Call, row: Row) -> None:
 def _read_unread(tally: Tally) -> None:
     """Decodes a body that nobody has, such as that of a raw response which the application never parsed."""
     response, tally.unread = tally.unread, None
-    if response is not None and not tally.state:
-        tally.call.api.fold(tally.state, response())
+    if response is None or tally.state:
+        return
+    for body in response():
+        tally.fold(tally.state, body)
 
 
 def _outcome(tally: Tally) -> dict[str, str | None]:
@@ -266,14 +301,17 @@ def _sent(error: BaseException) -> bool:
     return not names & UNSENT and any(part in name for name in names for part in LOST_ON_THE_WAY)
 
 
-def _price_context(call: Call, context: Mapping[str, str]) -> Mapping[str, str]:
-    return {**context, "server_address": call.server_address} if call.server_address else context
+def _price_context(row: Row, context: Mapping[str, str]) -> Mapping[str, str]:
+    host = row.get("server_address")
+    return {**context, "server_address": host} if host else context
 
 
-def _qualify(priced: Priced, usage: Usage, source: str) -> Priced:
+def _qualify(priced: Priced, usage: Usage, source: str, note: str | None) -> Priced:
     """A price is as sure as the usage that it stands on."""
     if priced.status != "exact":
         return priced
+    if source == "estimated":
+        return priced._replace(status="estimated", reason=note or "usage: estimated")
     if source == "partial":
         return priced._replace(status="partial", reason="the stream was broken off: a lower bound")
     if usage.flaw:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -42,6 +43,15 @@ class Run:
         """Counts one charge, here and in every enclosing run; `None` is one without a price."""
         run: Run | None = self
         while run is not None:
+            run._amounts.append(femtos)
+            run = run.parent
+
+    def amend(self, before: int | None, femtos: int | None) -> None:
+        """Counts a charge that takes the place of one which was counted before."""
+        run: Run | None = self
+        while run is not None:
+            with suppress(ValueError):
+                run._amounts.remove(before)
             run._amounts.append(femtos)
             run = run.parent
 

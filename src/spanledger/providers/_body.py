@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from io import BytesIO
 from typing import Any, Final
 
 import orjson
 
 from spanledger import _faults
-from spanledger._call import Tally
+from spanledger._call import Metered, Tally
 
 LARGEST_BODY: Final = 64 * 2**20
 """A JSON body that the application reads as bytes is gathered up to this size."""
@@ -25,13 +26,33 @@ def watch(response: Any, tally: Tally, *, raw: bool) -> None:
         _tee(response, tally)
 
 
-def decoder_of(response: Any) -> Callable[[], Any]:
-    """Decodes, on demand, a JSON body that is in memory already; anything else is an empty object."""
+def decoder_of(response: Any, tally: Tally) -> Callable[[], Iterable[Any]]:
+    """Decodes, on demand, a body that is in memory already."""
+    return lambda: bodies_of(response.content, response.headers.get("content-type", "json"), tally.call.api)
 
-    def decode() -> Any:
-        return _as_object(response.content) if "json" in response.headers.get("content-type", "json") else {}
 
-    return decode
+def bodies_of(content: bytes, content_type: str, api: Metered) -> Iterable[Any]:
+    """The objects that a body holds: one of JSON, one an event or a line, or what the endpoint makes of other bytes."""
+    if "json" in content_type and not api.lines:
+        return (_as_object(content),)
+    if content_type.startswith("text/event-stream"):
+        return _objects(BytesIO(content), b"data:")
+    if api.lines:
+        return _objects(BytesIO(content), b"") if content.lstrip()[:1] == b"{" else ()
+    return api.decode(content, content_type) if api.decode is not None else ()
+
+
+def _objects(lines: Iterable[bytes], prefix: bytes) -> Iterator[Any]:
+    return (found for line in lines if (found := _object_of(line.strip(), prefix)) is not None)
+
+
+def _object_of(line: bytes, prefix: bytes) -> Any:
+    if not line.startswith(prefix) or not line.endswith(b"}"):
+        return None
+    try:
+        return orjson.loads(line[len(prefix) :])
+    except orjson.JSONDecodeError:
+        return None
 
 
 class WatchedBody:
@@ -118,13 +139,16 @@ def _tee(response: Any, tally: Tally) -> None:
 
 
 def _reader_for(content_type: str, tally: Tally) -> Callable[[bytes], None] | None:
+    api = tally.call.api
     if content_type.startswith("text/event-stream"):
-        return EventReader(tally).feed
-    if "json" not in content_type:
+        return LineReader(tally, b"data:").feed
+    if api.lines:
+        return LineReader(tally, b"").feed
+    if "json" not in content_type and api.decode is None:
         return None
-    reader = JsonReader()
-    tally.unread = reader.decode
-    return reader.feed
+    whole = Gatherer()
+    tally.unread = lambda: bodies_of(bytes(whole.body), content_type, api)
+    return whole.feed
 
 
 class TeeDecoder:
@@ -152,45 +176,48 @@ class TeeDecoder:
             yield piece
 
 
-class EventReader:
-    """Finds the JSON events in the bytes of a server-sent event stream."""
+class LineReader:
+    """Finds the JSON objects in bytes that hold at most one a line, behind a prefix such as `data:`."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: Tally, prefix: bytes) -> None:
         self._tally = tally
-        self._line = b""
+        self._prefix = prefix
+        self._parts: list[bytes] = []
+        self._size = 0
 
     def feed(self, data: bytes) -> None:
         """Takes more bytes, cut anywhere."""
-        *lines, self._line = (self._line + data).split(b"\n")
-        if len(self._line) > LARGEST_BODY:
-            self._line = b""
-        for line in lines:
-            self._take(line.strip())
-
-    def _take(self, line: bytes) -> None:
-        if not line.startswith(b"data:") or not line.endswith(b"}"):
+        if b"\n" not in data:
+            self._hold(data)
             return
-        try:
-            self._tally.observe(orjson.loads(line[5:]))
-        except orjson.JSONDecodeError:
-            return
+        *lines, rest = b"".join((*self._parts, data)).split(b"\n")
+        self._parts, self._size = [], 0
+        self._hold(rest)
+        for found in _objects(lines, self._prefix):
+            self._tally.observe(found)
+
+    def _hold(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > LARGEST_BODY:
+            self._parts = []
+        elif data:
+            self._parts.append(data)
 
 
-class JsonReader:
-    """Gathers a JSON body, to be decoded when it has ended; one over the limit is not."""
+class Gatherer:
+    """Gathers a body, to be decoded when it has ended; one over the limit is not kept."""
 
     def __init__(self) -> None:
-        self._body = bytearray()
+        self.body = bytearray()
         self._over = False
 
     def feed(self, data: bytes) -> None:
         """Takes more bytes, cut anywhere."""
-        self._over = self._over or len(self._body) + len(data) > LARGEST_BODY
-        self._body = bytearray() if self._over else self._body + data
-
-    def decode(self) -> Any:
-        """The body as an object, an empty one where it is none."""
-        return _as_object(bytes(self._body))
+        self._over = self._over or len(self.body) + len(data) > LARGEST_BODY
+        if self._over:
+            self.body.clear()
+        else:
+            self.body += data
 
 
 def _as_object(body: bytes) -> dict[str, Any]:

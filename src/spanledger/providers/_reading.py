@@ -6,12 +6,15 @@ from a network: every value is checked, none is trusted, and nothing here raises
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from spanledger._types import Quantity, Usage
+from spanledger._types import Quantity, Row, Usage
+
+if TYPE_CHECKING:
+    from spanledger._call import Tally
 
 LARGEST: Final = 2**53
 """More tokens than this is no count: it is a broken body."""
@@ -20,11 +23,27 @@ Body = Mapping[str, Any]
 Path = tuple[str, ...]
 
 
+class Origin(NamedTuple):
+    """The call that a response of another call belongs to: a background response that is polled, a batch.
+
+    `row` is all that is known of it. What is booked for one that `corrects` takes the place of the charge that the row
+    names, of which `counted` femtos went to its workflow run.
+    """
+
+    row: Row
+    scope: Any = None
+    started_ns: int = 0
+    corrects: bool = False
+    counted: int | None = None
+
+
 class Reading(NamedTuple):
     """What one response says of itself. `usage` is `None` where it reports none.
 
     `context` is what decides the price besides the model, as the response or its request says it: `service_tier`,
-    `inference_geo`, `speed`, `batch`, `deployment_type`, `region`, ...
+    `inference_geo`, `speed`, `batch`, `deployment_type`, `region`, ... `usage_source` is for a usage that the response
+    does not report, `note` for why it is not certain. `awaits` is the id under which a later response completes this
+    one, and `origin` the call that this one completes.
     """
 
     usage: Usage | None
@@ -33,6 +52,11 @@ class Reading(NamedTuple):
     finish_reasons: tuple[str, ...] = ()
     context: Mapping[str, str] = MappingProxyType({})
     provider_cost: str | None = None
+    usage_source: str | None = None
+    note: str | None = None
+    billed: bool = True
+    awaits: str | None = None
+    origin: Origin | None = None
 
 
 def dig(body: Any, path: Path) -> Any:
@@ -177,7 +201,10 @@ class Api:
 
     `fold` takes one body or one stream event into the state; it sets `state["_done"]` at the event after which nothing
     billable follows, and appends seen text to `state["_text"]` for an estimate should the usage never come.
-    `read` turns the state into a `Reading`.
+    `read` turns the state into a `Reading`; where a response is no charge, or many, `each` gives its readings instead.
+    A `lookup` bills nothing: it asks about what another call began, and books only what that one left open.
+    `decode` makes bodies of bytes that are neither JSON nor an event stream, given their content type; `lines` says
+    that each line is a JSON body.
     """
 
     name: str
@@ -185,6 +212,14 @@ class Api:
     fold: Callable[[State, Body], None]
     read: Callable[[State, Request], Reading]
     billed: bool = True
+    lookup: bool = False
+    each: Callable[[Tally], Iterable[Reading]] | None = None
+    decode: Callable[[bytes, str], Iterable[Body]] | None = None
+    lines: bool = False
+
+    def readings(self, tally: Tally) -> Iterable[Reading]:
+        """What to book of a response."""
+        return (self.read(tally.state, tally.call.request),) if self.each is None else self.each(tally)
 
 
 def keep(state: State, event: Body, *names: str) -> None:

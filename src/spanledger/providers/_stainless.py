@@ -34,7 +34,9 @@ only: Final[WeakKeyDictionary[Any, Mapping[str, str]]] = WeakKeyDictionary()
 class Stainless:
     """One SDK: which POST routes are billed, and whose price applies at which client class and host.
 
-    `platforms` maps a client class to a provider name and `hosts` a host suffix; `name` is meant where neither fits.
+    `{}` in a route stands for one segment of any text. `lookups` are the GET routes that may complete what a POST
+    began. `platforms` maps a client class to a provider name and `hosts` a host suffix; `name` is meant where neither
+    fits.
     """
 
     package: str
@@ -42,6 +44,7 @@ class Stainless:
     routes: Mapping[str, Api]
     platforms: Mapping[str, str] = field(default_factory=dict)
     hosts: Mapping[str, str] = field(default_factory=dict)
+    lookups: Mapping[str, Api] = field(default_factory=dict)
 
     def hook(self) -> Hook:
         """The hook of this SDK, for `instrument`."""
@@ -104,7 +107,10 @@ class Stainless:
         )
 
     def _route(self, options: Any) -> Api | None:
-        if options.method.lower() != "post":
+        method = options.method.lower()
+        if method == "get":
+            return _fitting(options.url, self.lookups)
+        if method != "post":
             return None
         return self.routes.get(options.url) or _find(options.url, self)
 
@@ -132,10 +138,19 @@ def _verify(function: Any, *names: str) -> None:
 
 @lru_cache(maxsize=512)
 def _find(url: str, provider: Stainless) -> Api | None:
+    return _fitting(url, provider.routes)
+
+
+def _fitting(url: str, routes: Mapping[str, Api]) -> Api | None:
     """The route of a URL with a query, a base path or a host of its own: the longest that ends it."""
-    path = urlsplit(url).path.rstrip("/")
-    fitting = [route for route in provider.routes if path == route or path.endswith(route)]
-    return provider.routes[max(fitting, key=len)] if fitting else None
+    path = urlsplit(url).path.rstrip("/").split("/")
+    fitting = [route for route in routes if _ends(path, route.split("/")[1:])]
+    return routes[max(fitting, key=len)] if fitting else None
+
+
+def _ends(path: list[str], route: list[str]) -> bool:
+    tail = path[-len(route) :]
+    return len(tail) == len(route) and all(want in ("{}", have) for have, want in zip(tail, route, strict=True))
 
 
 @lru_cache(maxsize=512)
@@ -184,9 +199,9 @@ def _meet(response: Any) -> None:
     if call.span is not None:
         call.span.adopt_current()
     if response.is_closed:
-        tally.unread = _body.decoder_of(response)
+        tally.unread = _body.decoder_of(response, tally)
     else:
-        _body.watch(response, tally, raw=bool(response.request.headers.get(RAW)))
+        _body.watch(response, tally, raw=call.api.lines or bool(response.request.headers.get(RAW)))
 
 
 def _observing(original: Callable[..., Any]) -> Callable[..., Any]:
