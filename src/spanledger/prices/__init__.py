@@ -1,13 +1,17 @@
-"""The price book: what a usage costs, exactly, at the moment of the call."""
+"""The price book: what a usage costs, exactly, at the moment of the call.
+
+`rate` is what capture calls. `spanledger.price` prices a raw response; `add` puts rows of your own over the book.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from spanledger._types import Priced, Usage
+from spanledger.prices._engine import ENGINE
 
 
-def rate(
+def rate(  # noqa: PLR0913 - a keyword for each fact that decides a price
     usage: Usage,
     *,
     provider_name: str,
@@ -16,5 +20,9 @@ def rate(
     context: Mapping[str, str],
     at_ns: int,
 ) -> Priced:
-    """Prices a usage: `at_ns` is the start of the call in nanoseconds since 1970, UTC."""
-    return Priced("unknown", reason="no price book")
+    """Prices a usage: `at_ns` is the start of the call in nanoseconds since 1970, UTC.
+
+    A model that the book does not know has status `unknown` and no amount, never zero. A context value that it has no
+    price for makes the amount an estimate at the ordinary price, and the reason names it.
+    """
+    return ENGINE.rate(usage, (provider_name, response_model, request_model), context, at_ns)

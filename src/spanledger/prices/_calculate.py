@@ -1,0 +1,231 @@
+"""Exact arithmetic: rows and multipliers compiled once for a call's model, context and date, then integers only.
+
+A `Plan` holds whole numbers of 1e-15 of the currency's unit for each billable unit. Rates that are not whole at that
+precision (some durations) stay exact fractions, and the one amount made of them is rounded half to even.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import Final, NamedTuple
+
+from spanledger._types import Priced, Quantity, Usage
+from spanledger._units import UNITS
+from spanledger.prices._book import CONTRACT, EVER, USER, Multiplier, Platform, Row, per_unit
+
+Rate = int | Fraction
+Rates = dict[str, Rate]
+
+INPUT: Final = frozenset(unit.name for unit in UNITS.values() if unit.side == "input")
+"""The units whose sum decides the context band."""
+
+FLAT: Final = frozenset({"call", "query", "prompt", "request", "minute", "hour", "GB-day", "token-hour", "page"})
+"""What is charged the same in every tier, batch or geography, unless a row says otherwise."""
+
+SILENT: Final = frozenset({"region"})
+"""Dimensions that only narrow others: a price that does not name them holds for all of them."""
+
+
+class Band(NamedTuple):
+    """The rates of one context band: where more than `above` input tokens were sent."""
+
+    above: int
+    rates: Rates
+    doubts: Mapping[str, str]
+    """Why a unit's rate is only an estimate."""
+    ids: Mapping[str, str]
+    """The row and multipliers behind each unit's rate."""
+    references: dict[tuple[str, ...], str]
+    """Price references already put together, by the units they are for."""
+
+
+class Plan(NamedTuple):
+    """The compiled price of one model in one context, for calls from `start` to `end`. Bands stand highest first."""
+
+    model: str | None
+    bands: tuple[Band, ...] = ()
+    start: int = 0
+    end: int = EVER
+    reason: str | None = None
+    provisioned: bool = False
+
+
+class Choice(NamedTuple):
+    """The row that prices a unit in one band."""
+
+    row: Row
+    rate: str
+
+
+def compile_plan(model: str, rows: Iterable[Row], book: Platform, dims: Mapping[str, str], at_ns: int) -> Plan:
+    """Chooses, for each unit and context band, the row that prices it, and applies the multipliers it leaves open."""
+    start, end = 0, EVER
+    held: list[Row] = []
+    for row in rows:
+        start, end = _narrowed(start, end, row.start, row.end, at_ns)
+        if row.holds(dims, at_ns):
+            held.append(row)
+    for multiplier in book.multipliers:
+        start, end = _narrowed(start, end, multiplier.start, multiplier.end, at_ns)
+    factors = [
+        one for one in book.multipliers if one.start <= at_ns < one.end and (not one.models or model in one.models)
+    ]
+    held.sort(key=_rank)
+    bands = sorted({row.above for row in held} | {0}, reverse=True)
+    unstated = [need for need in book.needs if need not in dims]
+    return Plan(model, tuple(_band(above, held, factors, dims, unstated) for above in bands), start, end)
+
+
+def _narrowed(start: int, end: int, first: int, last: int, at_ns: int) -> tuple[int, int]:
+    """Shortens a period so that no row begins or ends inside it."""
+    for edge in (first, last):
+        if start < edge <= at_ns:
+            start = edge
+        elif at_ns < edge < end:
+            end = edge
+    return start, end
+
+
+def _rank(row: Row) -> tuple[int, int, int, int, int]:
+    """Later wins: what the user or a contract says, then the narrower row, then the layer, the band and the date."""
+    said = {CONTRACT: 2, USER: 1}.get(row.layer, 0)
+    return said, len(row.when), row.above, -row.layer, row.start
+
+
+def _band(
+    above: int, held: Iterable[Row], factors: Sequence[Multiplier], dims: Mapping[str, str], unstated: Sequence[str]
+) -> Band:
+    chosen: dict[str, Choice] = {}
+    for row in held:
+        if row.above <= above:
+            for unit, rate in row.rates.items():
+                chosen[unit] = Choice(row, rate)
+    rates: Rates = {}
+    doubts: dict[str, str] = {}
+    ids: dict[str, str] = {}
+    for unit, choice in chosen.items():
+        numerator, denominator, open_dims, used = _multiplied(unit, choice, factors, dims)
+        rates[unit] = _whole(numerator, denominator)
+        ids[unit] = "*".join((choice.row.id, *used))
+        if open_dims:
+            doubts[unit] = "no price for " + ", ".join(f"{name}={dims[name]}" for name in open_dims)
+        elif unstated and UNITS[unit].per not in FLAT:
+            doubts[unit] = f"the price depends on {' and '.join(unstated)}, which the call does not state"
+    return Band(above, rates, doubts, ids, {})
+
+
+def _multiplied(
+    unit: str, choice: Choice, factors: Sequence[Multiplier], dims: Mapping[str, str]
+) -> tuple[int, int, list[str], list[str]]:
+    """The rate after every factor that the row leaves open, the dimensions nothing prices, and the factors used."""
+    numerator, denominator = per_unit(choice.rate, unit)
+    said = set(choice.row.when)
+    used: list[str] = []
+    for multiplier in factors:
+        factor = multiplier.factor(unit)
+        if factor is None or not said.isdisjoint(multiplier.when) or not _applies(multiplier, dims):
+            continue
+        scaled, scale = _decimal(factor)
+        numerator, denominator = numerator * scaled, denominator * scale
+        said.update(multiplier.when)
+        used.append(multiplier.name)
+    if UNITS[unit].per in FLAT:
+        return numerator, denominator, [], used
+    return numerator, denominator, [name for name in dims if name not in said and name not in SILENT], used
+
+
+def _applies(multiplier: Multiplier, dims: Mapping[str, str]) -> bool:
+    return all(
+        dims.get(name) in value.split("|") if value != "*" else name in dims for name, value in multiplier.when.items()
+    )
+
+
+def _decimal(text: str) -> tuple[int, int]:
+    whole, _, fraction = text.partition(".")
+    return int(whole + fraction), 10 ** len(fraction)
+
+
+def _whole(numerator: int, denominator: int) -> Rate:
+    rate = Fraction(numerator, denominator)
+    return rate.numerator if rate.denominator == 1 else rate
+
+
+def evaluate(plan: Plan, usage: Usage, book: str) -> Priced:
+    """Prices a usage by a plan. `book` is the version that the row ids come from."""
+    units = usage.units
+    bands = plan.bands
+    band = bands[-1] if len(bands) == 1 or sum(units.values()) <= bands[-2].above else _band_of(bands, units)
+    amounts = _amounts(band, units)
+    if amounts.missing or band.doubts or usage.flaw:
+        return _doubtful(plan, band, usage, amounts, book)
+    reference = band.references.get(tuple(units)) or _reference(band, units, book)
+    return Priced("exact", amounts.total, amounts.costs, None, reference, plan.model, amounts.total, amounts.total)
+
+
+class Amounts(NamedTuple):
+    """What each unit costs, and the units that have no price."""
+
+    total: int
+    costs: dict[str, int]
+    missing: list[str]
+
+
+def _amounts(band: Band, units: Mapping[str, Quantity]) -> Amounts:
+    rates = band.rates
+    costs: dict[str, int] = {}
+    total = 0
+    missing: list[str] = []
+    for unit, quantity in units.items():
+        rate = rates.get(unit)
+        if rate is None and (rate := _learn(band, unit)) is None:
+            if quantity:
+                missing.append(unit)
+            continue
+        amount = quantity * rate  # type: ignore[operator]  # a Decimal or a Fraction is settled in the next line
+        if amount.__class__ is not int:
+            amount = round(Fraction(quantity) * rate)
+        costs[unit] = amount
+        total += amount
+    return Amounts(total, costs, missing)
+
+
+def _band_of(bands: Sequence[Band], units: Mapping[str, Quantity]) -> Band:
+    sent = sum(quantity for unit, quantity in units.items() if unit in INPUT)
+    return next(band for band in bands if sent > band.above or not band.above)
+
+
+def _learn(band: Band, unit: str) -> Rate | None:
+    """The rate of the unit that this one is priced as, remembered in the band."""
+    other = UNITS[unit].priced_as if unit in UNITS else ""
+    if not other:
+        return None
+    rate = band.rates.get(other)
+    if rate is None:
+        rate = _learn(band, other)
+    if rate is not None:
+        band.rates[unit] = rate
+        band.ids[unit] = band.ids[other]  # type: ignore[index]  # built here as dicts
+        if other in band.doubts:
+            band.doubts[unit] = band.doubts[other]  # type: ignore[index]
+    return rate
+
+
+def _doubtful(plan: Plan, band: Band, usage: Usage, amounts: Amounts, book: str) -> Priced:
+    """The status of a price that is not exact throughout, and why."""
+    total, costs, missing = amounts
+    reasons = [f"{plan.model} has no price for {', '.join(missing)}"] if missing else []
+    if missing and not any(usage.units[unit] for unit in costs):
+        return Priced("unknown", reason=reasons[0], price_ref=f"book {book}", billed_model=plan.model)
+    reasons += sorted({band.doubts[unit] for unit in costs if unit in band.doubts and usage.units[unit]})
+    if usage.flaw:
+        reasons.append(usage.flaw)
+    status = "partial" if missing else "estimated" if reasons else "exact"
+    reference = _reference(band, usage.units, book)
+    return Priced(status, total, costs, "; ".join(reasons) or None, reference, plan.model, total, total)
+
+
+def _reference(band: Band, units: Mapping[str, Quantity], book: str) -> str:
+    ids = [band.ids[unit] for unit in units if unit in band.ids]
+    reference = band.references[tuple(units)] = f"book {book}: {', '.join(dict.fromkeys(ids))}"
+    return reference

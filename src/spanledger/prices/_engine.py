@@ -1,0 +1,149 @@
+"""From a call to its price: finds the plan for its names and context, compiles it once, and remembers misses too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from spanledger._types import Priced, Quantity, Usage
+from spanledger.prices._book import Platform, index, load_platform
+from spanledger.prices._calculate import Plan, compile_plan, evaluate
+from spanledger.prices._context import KEYS, dimensions
+from spanledger.prices._identity import OPAQUE, arn_region, geography, platform_of, resolve
+
+LARGEST_CACHE: Final = 4096
+Names = tuple[str, str | None, str | None]
+"""The provider, the model that the response names, the model that the request names."""
+Key = tuple[Names, tuple[str | None, ...]]
+
+
+class Engine:
+    """Prices usages by one book. Safe to share between threads: the worst of a race is a plan compiled twice."""
+
+    def __init__(self) -> None:
+        self._plans: dict[Key, list[Plan]] = {}
+        self._platforms: dict[str, Platform] = {}
+        self._version: str | None = None
+
+    @property
+    def version(self) -> str:
+        """The version of the book."""
+        if self._version is None:
+            self._version = str(index()["version"])
+        return self._version
+
+    def platform(self, name: str) -> Platform:
+        """A platform of the book, decoded at its first use."""
+        found = self._platforms.get(name)
+        if found is None:
+            found = self._platforms[name] = load_platform(name)
+        return found
+
+    def rate(self, usage: Usage, names: Names, context: Mapping[str, str], at_ns: int) -> Priced:
+        """See `spanledger.prices.rate`."""
+        if not usage.usable:
+            return Priced("unknown", reason=usage.flaw)
+        get = context.get
+        key = (names, tuple([get(name) for name in KEYS]) if context else ())
+        plan = self._plan(key, context, at_ns)
+        if plan.reason is not None:
+            return Priced("unknown", reason=plan.reason, price_ref=f"book {self.version}")
+        if plan.provisioned:
+            return _provisioned(plan, usage, self.version)
+        for unit in usage.units:
+            if "@" in unit:
+                return self._in_parts(usage, names, context, at_ns)
+        return evaluate(plan, usage, self.version)
+
+    def _plan(self, key: Key, context: Mapping[str, str], at_ns: int) -> Plan:
+        plans = self._plans.get(key)
+        if plans is None:
+            if len(self._plans) >= LARGEST_CACHE:
+                self._plans.clear()
+            plans = self._plans[key] = []
+        for plan in plans:
+            if plan.start <= at_ns < plan.end:
+                return plan
+        plan = self._compile(key[0], context, at_ns)
+        plans.insert(0, plan)
+        return plan
+
+    def _compile(self, names: Names, context: Mapping[str, str], at_ns: int) -> Plan:
+        provider, response, request = names
+        book = self.platform(platform_of(provider))
+        model = self.model_of(book, response, request)
+        if model is None:
+            return Plan(None, reason=_unknown(book.name, response, request))
+        dims = dimensions(book.name, self._with_region(context, request), self._geography(book.name, response, request))
+        if dims.pop("provisioned", None):
+            return Plan(model, provisioned=True)
+        rows = (*book.rows.get("*", ()), *book.rows[model])
+        return compile_plan(model, rows, book, dims, at_ns)
+
+    def model_of(self, book: Platform, response: str | None, request: str | None) -> str | None:
+        """The billed model: what the response names, else what the request names, where the book knows it."""
+        return resolve(book.names, response) or resolve(book.names, request)
+
+    def _geography(self, platform: str, response: str | None, request: str | None) -> str | None:
+        """Bedrock's geography is in the id that was asked for; the response has often lost it."""
+        return (geography(request) or geography(response)) if platform == "aws" else None
+
+    def _with_region(self, context: Mapping[str, str], request: str | None) -> Mapping[str, str]:
+        region = arn_region(request)
+        return {"region": region, **context} if region else context
+
+    def _in_parts(self, usage: Usage, names: Names, context: Mapping[str, str], at_ns: int) -> Priced:
+        """Prices each part of a response at the model that served it (`unit@model`), and adds them up."""
+        parts: dict[str, dict[str, Quantity]] = {"": {}}
+        for unit, quantity in usage.units.items():
+            name, _, model = unit.partition("@")
+            parts.setdefault(model, {})[name] = quantity
+        priced = {}
+        for model, units in parts.items():
+            part = Usage(units, None if model else usage.flaw)
+            priced[model] = self.rate(part, (names[0], model, None) if model else names, context, at_ns)
+        return _summed(priced)
+
+
+def _unknown(platform: str, response: str | None, request: str | None) -> str:
+    opaque = next((name for name in (response, request) if name and OPAQUE.match(name)), None)
+    if opaque:
+        return f"{opaque} hides its model: say which it is with spanledger.prices.alias"
+    return f"no price for {response or request or 'a call that names no model'} on {platform}"
+
+
+def _provisioned(plan: Plan, usage: Usage, version: str) -> Priced:
+    """Reserved capacity is paid by the hour: this call added nothing to the bill."""
+    costs = dict.fromkeys(usage.units, 0)
+    reason = "served from provisioned capacity, which is billed by the hour"
+    return Priced("not_billed", 0, costs, reason, f"book {version}", plan.model, 0, 0)
+
+
+WORST: Final = ("not_billed", "exact", "estimated", "partial", "unknown")
+
+
+def _summed(priced: Mapping[str, Priced]) -> Priced:
+    """The sum of the parts: as certain as the least certain of them, and a lower bound where one has no price."""
+    known = [part for part in priced.values() if part.list_cost is not None]
+    status = max((part.status for part in priced.values()), key=WORST.index)
+    if known and status == "unknown":
+        status = "partial"
+    costs = {
+        f"{unit}@{model}" if model else unit: amount
+        for model, part in priced.items()
+        for unit, amount in (part.costs or {}).items()
+    }
+    return Priced(
+        status,
+        sum(part.list_cost or 0 for part in known) if known else None,
+        costs if known else None,
+        "; ".join(dict.fromkeys(part.reason for part in priced.values() if part.reason)) or None,
+        "; ".join(dict.fromkeys(part.price_ref for part in priced.values() if part.price_ref)) or None,
+        priced[""].billed_model,
+        sum(part.contracted_cost or 0 for part in known) if known else None,
+        sum(part.effective_cost or 0 for part in known) if known else None,
+    )
+
+
+ENGINE: Final = Engine()
+"""The engine that capture uses."""
