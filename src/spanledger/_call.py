@@ -36,6 +36,8 @@ class Metered(Protocol):
     """What a call needs of an endpoint; `providers._reading.Api` is it."""
 
     @property
+    def name(self) -> str: ...
+    @property
     def operation(self) -> str: ...
     @property
     def fold(self) -> Any: ...
@@ -72,6 +74,7 @@ class Call:
         "api",
         "charges",
         "error",
+        "hides_usage",
         "native_span",
         "provider_name",
         "request",
@@ -104,6 +107,7 @@ class Call:
         self.request = request
         self.server_address = server_address
         self.stream = stream
+        self.hides_usage = False  # the stream was asked for usage that the application did not ask for
         self.native_span = native_span
         here = scope()
         self.scope = Scope({**tags, **here.tags}, here.run) if tags else here

@@ -11,7 +11,7 @@ from spanledger import _faults, _meter, _tags
 from spanledger._settings import Settings, read
 from spanledger._types import Sink
 from spanledger.errors import ConfigurationError
-from spanledger.providers import hooks
+from spanledger.providers import _injection, hooks
 from spanledger.providers._stainless import everything, only
 from spanledger.sinks.ledger import LedgerSink
 from spanledger.sinks.otel import OTel
@@ -39,6 +39,8 @@ def configure(**settings: Unpack[Settings]) -> None:
     _meter.meter.identity = {name: values[name] for name in names if values[name]}
     otel = OTel(**{name: values[name] for name in OTEL if values[name] is not None}, health=_faults.totals)
     _meter.meter.spans = otel
+    _injection.asking.enabled = values["include_usage"]
+    _injection.asking.hosts = tuple(values["include_usage_hosts"])
     _replace_sinks(LedgerSink(os.fspath(values["ledger"])), otel)
     _meter.start()
 

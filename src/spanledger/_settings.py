@@ -21,6 +21,8 @@ class Settings(TypedDict, total=False):
     metrics: Iterable[str]
     metric_tags: Iterable[str]
     metric_top: Mapping[str, int] | None
+    include_usage: bool
+    include_usage_hosts: Iterable[str]
 
 
 class Setting(NamedTuple):
@@ -78,6 +80,14 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         Setting("metrics", None, "SPANLEDGER_METRICS", words, NAMES, "Names of metrics, by convention."),
         Setting("metric_tags", None, "SPANLEDGER_METRIC_TAGS", words, NAMES, "Tags that metrics carry."),
         Setting("metric_top", None, "SPANLEDGER_METRIC_TOP", counts, (Mapping,), "Tags cut to their largest values."),
+        Setting(
+            *("include_usage", True, "SPANLEDGER_INCLUDE_USAGE", switch, (bool,)),
+            "Whether chat streams are asked for their usage; what that adds is hidden from the application.",
+        ),
+        Setting(
+            *("include_usage_hosts", (), "SPANLEDGER_INCLUDE_USAGE_HOSTS", words, NAMES),
+            "Further hosts that take `stream_options.include_usage`, such as your own vLLM.",
+        ),
     )
 }
 """The one table of settings; the reference page is made from it."""

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from spanledger import _call, _faults
 from spanledger._call import Call
-from spanledger.providers import _body
+from spanledger.providers import _body, _injection
 from spanledger.providers._hooks import Hook, Patch
 from spanledger.providers._reading import Api, Request
 
@@ -67,8 +67,14 @@ class Stainless:
             call = self.open(client, args, kwargs)
             if call is None:
                 return original(client, *args, **kwargs)
-            with call:
-                return original(client, *args, **kwargs)
+            asked, options = _injection.ask(client, call, args, kwargs) if call.stream else (args, kwargs)
+            try:
+                with call:
+                    return original(client, *asked, **options)
+            except Exception as error:
+                if not _injection.refused(call, error):
+                    raise
+            return request(client, *args, **kwargs)
 
         return request
 
@@ -77,8 +83,14 @@ class Stainless:
             call = self.open(client, args, kwargs)
             if call is None:
                 return await original(client, *args, **kwargs)
-            with call:
-                return await original(client, *args, **kwargs)
+            asked, options = _injection.ask(client, call, args, kwargs) if call.stream else (args, kwargs)
+            try:
+                with call:
+                    return await original(client, *asked, **options)
+            except Exception as error:
+                if not _injection.refused(call, error):
+                    raise
+            return await request(client, *args, **kwargs)
 
         return request
 
@@ -202,6 +214,8 @@ def _meet(response: Any) -> None:
         tally.unread = _body.decoder_of(response, tally)
     else:
         _body.watch(response, tally, raw=call.api.lines or bool(response.request.headers.get(RAW)))
+        if call.hides_usage:
+            _injection.hide(response, tally)
 
 
 def _observing(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
             return _hold(self.connection, owner.stopping)
         headers = {**dialect.headers(ask), **reply.headers}
         if reply.status >= ERROR:
-            return self._send_whole(reply.status, headers, orjson.dumps(dialect.refusal(reply.status)))
+            return self._send_whole(reply.status, headers, orjson.dumps(_amended(reply, dialect.refusal(reply.status))))
         if dialect.stream_if(ask.request):
             return self._send_stream(dialect, ask, headers)
         owner.stopping.wait(reply.delay)
