@@ -66,11 +66,10 @@ class WatchedBody:
 
     @property  # type: ignore[misc]  # `object` lets it be written, nobody does
     def __class__(self) -> type:  # httpx asks for its own stream classes before it reads or closes
-        kind: type = type(self._body)
-        return kind
+        return type(vars(self).get("_body"))
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._body, name)
+        return getattr(vars(self).get("_body"), name)
 
     def __iter__(self) -> Iterator[bytes]:
         try:
@@ -106,7 +105,9 @@ class WatchedBody:
         await self._body.aclose()
 
     def __del__(self) -> None:
-        self._tally.end("dropped")
+        tally = vars(self).get("_tally")  # absent where `__init__` has failed
+        if tally is not None:
+            tally.end("dropped")
 
     @_faults.guarded("end a body")
     def _read(self) -> None:

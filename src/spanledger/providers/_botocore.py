@@ -184,7 +184,9 @@ class WatchedEvents:
         return event
 
     def __del__(self) -> None:
-        self._tally.end("dropped")
+        tally = vars(self).get("_tally")  # absent where `__init__` has failed
+        if tally is not None:
+            tally.end("dropped")
 
 
 @_faults.guarded("observe an event")
@@ -205,7 +207,7 @@ class WatchedRaw:
         self._tally = tally
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._raw, name)
+        return getattr(vars(self).get("_raw"), name)
 
     def close(self) -> None:
         """Closes the body, and ends the tally."""

@@ -33,6 +33,7 @@ class LedgerSink:
         self.path = Path(path).absolute()
         self.segment: Path | None = None
         self._fd: int | None = None
+        self._failure: OSError | None = None
         self._retry_at = 0.0
         self._opening = threading.Lock()
         _sinks.add(self)
@@ -67,12 +68,20 @@ class LedgerSink:
             if self._fd is not None:
                 return self._fd
             now = time.monotonic()
-            if now < self._retry_at:
-                msg = f"{self.path} could not be opened a moment ago"
-                raise OSError(msg)
-            self._retry_at = now + RETRY_SECONDS
-            self._fd = self._create()
+            if self._failure is not None and now < self._retry_at:
+                raise self._failure
+            self._fd = self._try(now)
             return self._fd
+
+    def _try(self, now: float) -> int:
+        try:
+            fd = self._create()
+        except OSError as error:
+            self._failure = error.with_traceback(None)
+            self._retry_at = now + RETRY_SECONDS
+            raise
+        self._failure = None
+        return fd
 
     def _create(self) -> int:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
