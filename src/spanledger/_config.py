@@ -101,6 +101,9 @@ def _mark(client: Any, tags: Mapping[str, str]) -> None:
         register(client)
         only[client._request_signer] = tags
         return
+    if type(client).__module__.startswith("google.genai.") and hasattr(client, "_api_client"):
+        only[client._api_client] = tags
+        return
     if not hasattr(client, "_process_response_data"):
         msg = f"client: {type(client).__module__}.{type(client).__name__} is no client of a supported SDK"
         raise ConfigurationError(msg)

@@ -151,7 +151,7 @@ def describe() -> dict[str, Any]:
         "sinks": sinks,
         "tags": dict(_tags.base),
         "identity": dict(meter.identity),
-        "hooks": {hook.module.partition(".")[0]: hook.state for hook in hooks()},
+        "hooks": {hook.name: hook.state for hook in hooks()},
     }
 
 
@@ -284,9 +284,10 @@ def _price_of_failure(error: BaseException) -> Priced:
 
 
 def _status_of(error: BaseException) -> Any:
-    status = getattr(error, "status_code", None)
-    if status is not None:
-        return status
+    for name in ("status_code", "code"):  # the latter is google-genai's; elsewhere it is text
+        status = getattr(error, name, None)
+        if isinstance(status, int):
+            return status
     response = getattr(error, "response", None)
     return response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, Mapping) else None
 

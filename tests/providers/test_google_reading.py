@@ -119,8 +119,8 @@ def test_a_response_without_counts_has_no_usage():
 def test_the_tier_is_the_bodys_else_the_headers_else_what_was_asked_for(body, header, asked, tier):
     state = {}
     google.GENERATE.fold(state, {"usageMetadata": {"promptTokenCount": 1, "serviceTier": body}})
-    google.note_headers(state, {"X-Gemini-Service-Tier": header} if header else {})
-    reading = google.GENERATE.read(state, Request("m", {"serviceTier": asked}))
+    headers = {google.TIER_HEADER: header} if header else {}
+    reading = google.GENERATE.read(state, Request("m", {"serviceTier": asked}, headers))
     assert reading.context.get("service_tier") == tier
 
 

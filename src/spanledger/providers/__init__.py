@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib import import_module
+from itertools import chain
 
 from spanledger.providers._hooks import Hook
 
 STAINLESS = ("openai", "anthropic")
 """Modules of this package whose `provider` is an SDK that Stainless generates."""
 
-OTHERS = ("_botocore",)
-"""Modules of this package that have a `hook()` of their own."""
+OTHERS = ("_botocore", "_google", "_google_interactions", "_google_live")
+"""Modules of this package that have `hooks()` of their own."""
 
 
 @lru_cache(maxsize=1)
 def hooks() -> tuple[Hook, ...]:
     """The hook of every SDK that is known, installed or not. None of the SDKs is imported."""
     stainless = [import_module(f"{__name__}.{name}").provider.hook() for name in STAINLESS]
-    return (*stainless, *(import_module(f"{__name__}.{name}").hook() for name in OTHERS))
+    others = (import_module(f"{__name__}.{name}").hooks() for name in OTHERS)
+    return (*stainless, *chain.from_iterable(others))

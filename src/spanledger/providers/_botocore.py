@@ -28,9 +28,9 @@ HTTP_REDIRECTS: Final = 300
 BODIES: Final = {"InvokeModel"}
 
 
-def hook() -> Hook:
+def hooks() -> tuple[Hook, ...]:
     """The hook of boto3, for `instrument`."""
-    return Hook("botocore.handlers", _install, _remove)
+    return (Hook("botocore.handlers", _install, _remove),)
 
 
 def _install(module: Any, _patch: Patch) -> None:

@@ -43,15 +43,20 @@ class Patch:
 class Hook:
     """How one SDK is metered: `install` gets its module and a `Patch`; `remove` undoes what a patch cannot.
 
-    `state` is what `doctor` shows: `waiting` for the import, `hooked`, `off`, or why it could not be hooked.
+    `state` is what `doctor` shows: `waiting` for the import, `hooked`, `off`, or why it could not be hooked; it stands
+    under `name`, which is the package where no other is given.
     """
 
     module: str
     install: Callable[[Any, Patch], None]
     remove: Callable[[], None] = lambda: None
+    name: str = ""
     state: str = "off"
     patch: Patch = field(default_factory=Patch)
     _waiting: bool = False
+
+    def __post_init__(self) -> None:
+        self.name = self.name or self.module.partition(".")[0]
 
     def enable(self) -> None:
         """Hooks the SDK now if it is imported, else as soon as it is."""

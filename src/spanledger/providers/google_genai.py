@@ -184,20 +184,11 @@ def _context(state: State, request: Request) -> Mapping[str, str]:
     """The tier that served it: as the body says, else its header, else what the request asked for."""
     usage = state.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
-    tier = usage.get("serviceTier") or state.get("service_tier") or state.get("_tier") or _asked_tier(request)
+    said = (usage.get("serviceTier"), state.get("service_tier"), request.headers.get(TIER_HEADER))
+    asked = (request.body.get("serviceTier"), request.body.get("service_tier"))
+    tier = next(filter(None, (*said, *asked)), None)
     found = {"service_tier": text(tier), "traffic_type": text(usage.get("trafficType"))}
     return {**request.context, **{name: value.lower() for name, value in found.items() if value}}
-
-
-def _asked_tier(request: Request) -> Any:
-    return request.body.get("serviceTier") or request.body.get("service_tier")
-
-
-def note_headers(state: State, headers: Mapping[str, str]) -> None:
-    """Keeps what the headers of a response say of its price."""
-    for name, value in headers.items():
-        if name.lower() == TIER_HEADER:
-            state["_tier"] = value
 
 
 EMBEDDED = UsageTable(extras={"input": paths("promptTokenCount", "totalTokenCount")})
@@ -268,7 +259,7 @@ def read_cached_content(state: State, request: Request) -> Reading:
     )
 
 
-ENDED: Final = {"completed", "incomplete", "failed", "cancelled"}
+ENDED: Final = {"completed", "incomplete", "failed", "cancelled", "requires_action", "requires_continuation"}
 
 
 def fold_interaction(state: State, event: Body) -> None:
@@ -293,7 +284,7 @@ def read_interaction(state: State, request: Request) -> Reading:
         response_model=text(state.get("model")) or text(state.get("agent")),
         response_id=text(state.get("id")),
         finish_reasons=(status,) if status else (),
-        context=_context({"service_tier": state.get("service_tier"), "_tier": state.get("_tier")}, request),
+        context=_context({"service_tier": state.get("service_tier")}, request),
     )
 
 

@@ -1,0 +1,261 @@
+"""google-genai: the four functions of its API client in which every method of models, chats and caches ends.
+
+`client.interactions` and Live sessions pass them by: `_google_interactions` and `_google_live` see those.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import aclosing
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+from opentelemetry.context import get_current
+
+from spanledger import _call, _faults, _tags
+from spanledger._call import Call, Tally
+from spanledger.providers._hooks import Hook, Patch
+from spanledger.providers._reading import Api, Request
+from spanledger.providers._stainless import _verify, everything, only
+from spanledger.providers.google_genai import TIER_HEADER, VERBS, model_of, verb_of
+
+SDK: Final = "google-genai"
+LAZY: Final = (
+    ("google.genai.models", ("Models", "AsyncModels"), "generate_content_stream"),
+    ("google.genai.chats", ("Chat", "AsyncChat"), "send_message_stream"),
+)
+"""Generators: their request goes out at the first step, wherever that is taken. They keep the tags of their call."""
+
+
+def hooks() -> tuple[Hook, ...]:
+    """The hooks of google-genai's API client, for `instrument`: one a module, each waits for its own."""
+    lazy = (Hook(where[0], functools.partial(_install_lazy, *where[1:]), name=where[0]) for where in LAZY)
+    return (Hook("google.genai._api_client", _install, name="google.genai"), *lazy)
+
+
+def _install(module: Any, patch: Patch) -> None:
+    owner = getattr(module, "BaseApiClient", None) or module.ApiClient
+    for name, make in WAIST.items():
+        _verify(getattr(owner, name), "http_method", "path", "request_dict")
+        patch.replace(owner, name, make)
+
+
+Opens = Callable[[Any, tuple[Any, ...], Mapping[str, Any]], "Call | None"]
+
+
+def metering(begin: Opens, take: Callable[[Call, Any], None]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Makes the replacement of a method that makes one request: `begin` opens its call, `take` sees its response."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def method(client: Any, *args: Any, **kwargs: Any) -> Any:
+            call = begin(client, args, kwargs)
+            if call is None:
+                return original(client, *args, **kwargs)
+            with call:
+                response = original(client, *args, **kwargs)
+                take(call, response)
+            return response
+
+        async def async_method(client: Any, *args: Any, **kwargs: Any) -> Any:
+            call = begin(client, args, kwargs)
+            if call is None:
+                return await original(client, *args, **kwargs)
+            with call:
+                response = await original(client, *args, **kwargs)
+                take(call, response)
+            return response
+
+        return async_method if inspect.iscoroutinefunction(original) else method
+
+    return make
+
+
+def _request_streamed(original: Callable[..., Any]) -> Callable[..., Any]:
+    def request_streamed(client: Any, *args: Any, **kwargs: Any) -> Any:
+        call = _open(client, args, kwargs, stream=True)
+        chunks = original(client, *args, **kwargs)
+        return chunks if call is None else _watched(call, chunks)
+
+    return request_streamed
+
+
+def _watched(call: Call, chunks: Generator[Any, None, None]) -> Generator[Any, None, None]:
+    """The request goes out with the first step, and so the call begins and returns there."""
+    with call:
+        first = next(chunks, None)
+        watch = Watch(call)
+    with watch:
+        if first is not None:
+            watch.saw(first)
+            yield first
+        for chunk in chunks:
+            watch.saw(chunk)
+            yield chunk
+
+
+def _async_request_streamed(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def async_request_streamed(client: Any, *args: Any, **kwargs: Any) -> Any:
+        call = _open(client, args, kwargs, stream=True)
+        if call is None:
+            return await original(client, *args, **kwargs)
+        with call:
+            chunks = await original(client, *args, **kwargs)
+            watch = Watch(call)
+        return _async_watched(watch, chunks)
+
+    return async_request_streamed
+
+
+async def _async_watched(watch: Watch, chunks: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+    with watch:
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                watch.saw(chunk)
+                yield chunk
+
+
+class Watch:
+    """Sees the chunks of one stream, and how reading them ended."""
+
+    def __init__(self, call: Call) -> None:
+        self._tally = call.tally()
+        self._tally.pending = True
+
+    @_faults.guarded("observe a chunk")
+    def saw(self, chunk: Any) -> None:
+        """Takes one chunk; the headers of the response come with each."""
+        if not self._tally.headers:
+            note_headers(self._tally, getattr(chunk, "headers", None))
+        self._tally.observe(_decoded(chunk))
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self._tally.end("read")
+        elif isinstance(error, GeneratorExit):
+            self._tally.end("closed")
+        else:
+            self._tally.end("failed", error)
+
+    def __del__(self) -> None:
+        self._tally.end("dropped")
+
+
+@_faults.guarded("take a response")
+def _take(call: Call, response: Any) -> None:
+    tally = call.tally()
+    note_headers(tally, getattr(response, "headers", None))
+    tally.observe(_decoded(response))
+
+
+def note_headers(tally: Tally, headers: Mapping[str, str] | None) -> None:
+    """Keeps what the headers of a response say of its price."""
+    tally.headers = headers or {}
+    kept = {name.lower(): value for name, value in tally.headers.items() if name.lower() == TIER_HEADER}
+    tally.call.request = tally.call.request._replace(headers=kept)
+
+
+def _decoded(response: Any) -> Any:
+    """The SDK's response holds the body as text; before 1.24 the SDK gave the decoded body itself."""
+    body = getattr(response, "body", response)
+    return orjson.loads(body) if isinstance(body, (str, bytes)) and body else body
+
+
+@_faults.guarded("open a call")
+def _open(client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, stream: bool = False) -> Call | None:
+    """The call that begins here, `None` where it is not metered."""
+    if _call.meter is None:
+        return None
+    given = {**dict(zip(("http_method", "path", "request_dict", "http_options"), args, strict=False)), **kwargs}
+    api = VERBS.get(verb_of(given["path"])) if given["http_method"].lower() == "post" else None
+    if api is None:
+        return None
+    body = given.get("request_dict")
+    return open_call(
+        client,
+        api,
+        model=model_of(given["path"]) or _cached_model(body),
+        body=body if isinstance(body, Mapping) else {},
+        base_url=_option(given.get("http_options"), "base_url"),
+        stream=stream,
+    )
+
+
+def _cached_model(body: Any) -> str | None:
+    model = body.get("model") if isinstance(body, Mapping) else None
+    return model.removeprefix("models/") if isinstance(model, str) else None
+
+
+def open_call(  # noqa: PLR0913 -- what is known of a call at its entry, each by name
+    client: Any,
+    api: Api,
+    *,
+    model: str | None,
+    body: Mapping[str, Any] | None = None,
+    base_url: Any = None,
+    stream: bool = False,
+) -> Call | None:
+    """A call of an API client, `None` where that is not metered."""
+    tags = only.get(client)
+    if tags is None and not everything.metered:
+        return None
+    vertex = bool(getattr(client, "vertexai", False))
+    location = getattr(client, "location", None)
+    return Call(
+        api,
+        sdk=SDK,
+        provider_name="gcp.vertex_ai" if vertex else "gcp.gemini",
+        request=Request(model, body or {}, context={"region": location} if vertex and location else {}),
+        server_address=_host(str(base_url or _option(client._http_options, "base_url") or "")),
+        stream=stream,
+        tags=tags,
+    )
+
+
+def _option(options: Any, name: str) -> Any:
+    return options.get(name) if isinstance(options, Mapping) else getattr(options, name, None)
+
+
+@lru_cache(maxsize=64)
+def _host(base_url: str) -> str | None:
+    return urlsplit(base_url).hostname
+
+
+WAIST: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "request": metering(_open, _take),
+    "async_request": metering(_open, _take),
+    "request_streamed": _request_streamed,
+    "async_request_streamed": _async_request_streamed,
+}
+
+
+def _install_lazy(kinds: tuple[str, ...], method: str, module: Any, patch: Patch) -> None:
+    for kind in kinds:
+        patch.replace(getattr(module, kind), method, _carrying)
+
+
+def _carrying(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes the stream that a method returns run under the tags in force at the call, if there are any."""
+    if inspect.isgeneratorfunction(original):
+
+        def stream(*args: Any, **kwargs: Any) -> Any:
+            begin = functools.partial(original, *args, **kwargs)
+            return (
+                _tags._run_generator(get_current(), _tags.nothing, begin) if _tags.scope() != _tags.EMPTY else begin()
+            )
+
+        return stream
+
+    async def async_stream(*args: Any, **kwargs: Any) -> Any:
+        chunks = await original(*args, **kwargs)
+        if _tags.scope() == _tags.EMPTY or not inspect.isasyncgen(chunks):
+            return chunks
+        return _tags._run_async_generator(get_current(), _tags.nothing, lambda: chunks)
+
+    return async_stream

@@ -1,0 +1,59 @@
+"""`client.interactions` of google-genai: a client of its own, which Speakeasy generates; up to 2.x Stainless did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from spanledger import _call, _faults
+from spanledger._call import Call
+from spanledger.providers import _body
+from spanledger.providers._google import metering, note_headers, open_call
+from spanledger.providers._hooks import Hook, Patch
+from spanledger.providers._stainless import Stainless, _verify
+from spanledger.providers.google_genai import INTERACTION, INTERACTIONS
+
+HOSTS: Final[Mapping[str, str]] = {"aiplatform.googleapis.com": "gcp.vertex_ai"}
+CREATE: Final = "CreateInteraction"
+
+
+def hooks() -> tuple[Hook, ...]:
+    """The hooks of both generations of the client, for `instrument`."""
+    stainless = Stainless("google.genai._interactions", "gcp.gemini", INTERACTIONS, hosts=HOSTS)
+    older = stainless.hook()
+    older.name = stainless.package
+    return (Hook("google.genai._gaos.basesdk", _install, name="google.genai.interactions"), older)
+
+
+def _install(module: Any, patch: Patch) -> None:
+    sync, asynchronous = module.BaseSDK, module.AsyncBaseSDK
+    for function in (sync.do_request, asynchronous.do_request_async):
+        _verify(function, "hook_ctx", "request", "stream")
+    patch.replace(sync, "do_request", metering(_open, _meet))
+    patch.replace(asynchronous, "do_request_async", metering(_open, _meet))
+
+
+@_faults.guarded("open an interaction")
+def _open(sdk: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call | None:
+    if _call.meter is None:
+        return None
+    given = {**dict(zip(("hook_ctx", "request"), args, strict=False)), **kwargs}
+    if getattr(given["hook_ctx"], "operation_id", None) != CREATE:
+        return None
+    request = given["request"]
+    body = orjson.loads(request.content)
+    model = body.get("model") or body.get("agent")
+    stream = body.get("stream") is True
+    return open_call(sdk._api_client, INTERACTION, model=model, body=body, base_url=request.url, stream=stream)
+
+
+@_faults.guarded("meet an interaction")
+def _meet(call: Call, response: Any) -> None:
+    tally = call.tally()
+    note_headers(tally, response.headers)
+    if response.is_closed:
+        tally.unread = _body.decoder_of(response)
+    else:
+        _body.watch(response, tally, raw=True)
