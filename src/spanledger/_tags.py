@@ -49,6 +49,12 @@ def scope() -> Scope:
     return found if isinstance(found, Scope) else EMPTY
 
 
+def tags_in(context: Context | None = None) -> Mapping[str, str]:
+    """The tags of a tagged block, in any context; none outside of one."""
+    found = get_value(KEY, context)
+    return {**base, **found.tags} if isinstance(found, Scope) else {}
+
+
 def clean(tags: Mapping[str, Any]) -> dict[str, str]:
     """Tags as text under their column's name; `None` means no tag."""
     return {ALIASES.get(name, name): str(value) for name, value in tags.items() if value is not None}

@@ -150,8 +150,8 @@ class Names:
         self._tagging = lru_cache(maxsize=4096)(self._tagging_of)
 
     def start(self, row: Row) -> Attributes:
-        """What is known when the call begins, tags included. A new dict."""
-        return {**self._opening(tuple(map(row.get, OPENING))), **self.tags(tags_of(row))}
+        """What is known when the call begins, tags apart. Not to be changed."""
+        return self._opening(tuple(map(row.get, OPENING)))
 
     def tags(self, tags: Mapping[str, str]) -> Attributes:
         """The attributes of some tags. Not to be changed."""

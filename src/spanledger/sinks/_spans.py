@@ -7,6 +7,7 @@ span gets our tags and cost, and no second one is opened.
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Mapping
 from decimal import Decimal
@@ -38,6 +39,8 @@ MONEY: Final = ("list_cost", "contracted_cost", "effective_cost")
 
 def is_model_call(span: Any) -> bool:
     """Whether a recording span stands for one call of a model."""
+    if not span.is_recording():
+        return False
     attributes = getattr(span, "attributes", None)
     if not attributes:
         return False
@@ -99,84 +102,96 @@ class Untraced:
         """Nothing to end."""
 
 
-class Own(Untraced):
-    """A span that spanledger opened."""
+class Traced(Untraced):
+    """A call that some span shows: our own, or one that another library opens or has opened for it.
 
-    __slots__ = ("_names", "_span")
+    At most one span carries the usage. It is the first of others' that is met; ours only where there is none, and a
+    further one, such as the native span of an SDK below an instrumentation, gives its usage up when it ends.
+    """
 
-    def __init__(self, span: Span, parent: SpanContext, names: Names) -> None:
+    __slots__ = ("_carrier", "_names", "_span", "_tags")
+
+    def __init__(self, parent: SpanContext, names: Names, tags: Mapping[str, Any], span: Span | None = None) -> None:
+        """`span` is our own, where one was opened; it has the tags already."""
         super().__init__(parent)
-        own = span.get_span_context()
-        if own.is_valid:
-            self.trace_id, self.span_id = f"{own.trace_id:032x}", f"{own.span_id:016x}"
-        self._span = span
         self._names = names
+        self._tags = tags
+        self._span = span
+        self._carrier: _Note | None = None
+        if span is not None:
+            own = span.get_span_context()
+            self.trace_id, self.span_id = f"{own.trace_id:032x}", f"{own.span_id:016x}"
 
     def enter(self) -> Any:
-        """Spans of the HTTP client become children of this one."""
-        return attach(set_span_in_context(self._span))
+        """Spans that start inside become children of ours, and find this call."""
+        here = set_value(CALL, self)
+        return attach(here if self._span is None else set_span_in_context(self._span, here))
 
     def leave(self, token: Any) -> None:
         """The application's span is current again."""
         restore(token)
 
-    def end(self, charges: list[Charge], error: BaseException | None) -> None:
-        """Usage, cost and outcome; never a message, which may quote a prompt."""
-        span = self._span
-        if span.is_recording():
-            found = self._names.end(merged(charges)) if charges else {}
-            if error is not None:
-                found["error.type"] = type(error).__qualname__
-            if "error.type" in found:
-                span.set_status(StatusCode.ERROR)
-            span.set_attributes(found)
-        span.end()
-
-
-class Annotated(Untraced):
-    """A span that another library opens or has opened for the same call.
-
-    It may end before the charge is known: its end then waits for us, with the time that it was called at.
-    """
-
-    __slots__ = ("_names", "_note", "_tags")
-
-    def __init__(self, parent: SpanContext, names: Names, tags: Mapping[str, Any]) -> None:
-        super().__init__(parent)
-        self._names = names
-        self._tags = tags
-        self._note: _Note | None = None
-
-    def enter(self) -> Any:
-        """Lets a span that starts inside find this call."""
-        return attach(set_value(CALL, self))
-
-    def leave(self, token: Any) -> None:
-        """The call is not waiting any more."""
-        restore(token)
-
     def adopt_current(self) -> None:
-        """Takes the current span, if it stands for a model call and none was taken yet."""
+        """Meets the current span, which the SDK or a library below it may have opened."""
         self.adopt(get_current_span())
 
     def adopt(self, span: Span) -> None:
-        """Takes this span: tags at once, the rest when the call is over."""
-        if self._note is not None or not is_model_call(span):
+        """Meets a span: the first of others' that stands for a model call carries tags, usage and cost of this one."""
+        if span is self._span or not is_model_call(span):
             return
+        if self._carrier is None:
+            self._carry(span)
+        elif not self._carrier.of(span):
+            strip_at_end(span)
+
+    def _carry(self, span: Any) -> None:
         own = span.get_span_context()
         self.trace_id, self.span_id = f"{own.trace_id:032x}", f"{own.span_id:016x}"
-        parent = getattr(span, "parent", None)
-        self.parent_span_id = f"{parent.span_id:016x}" if parent is not None else None
-        if span.is_recording():
-            span.set_attributes(self._tags)
-            self._note = _Note.on(span)
-            self._note.open()
+        self.parent_span_id = f"{span.parent.span_id:016x}" if span.parent is not None else None
+        span.set_attributes(self._tags)
+        self._carrier = _Note.on(span)
+        self._carrier.open()
 
-    def end(self, charges: list[Charge], error: BaseException | None) -> None:  # noqa: ARG002 -- its owner notes errors
-        """Cost and what usage the owner did not write."""
-        note, self._note = self._note, None
-        if note is not None:
-            note.close(charges, self._names)
+    def end(self, charges: list[Charge], error: BaseException | None) -> None:
+        """Writes usage, cost and outcome; never a message, which may quote a prompt."""
+        span, self._span = self._span, None
+        carrier, self._carrier = self._carrier, None
+        if carrier is not None:
+            carrier.close(charges, self._names)
+        if span is not None:
+            if span.is_recording():
+                found = self._names.end(merged(charges)) if charges and carrier is None else {}
+                _conclude(span, found, error)
+            span.end()
+
+
+def _conclude(span: Span, found: dict[str, Any], error: BaseException | None) -> None:
+    if error is not None:
+        found["error.type"] = type(error).__qualname__
+    if "error.type" in found:
+        span.set_status(StatusCode.ERROR)
+    span.set_attributes(found)
+
+
+USAGE: Final = ("gen_ai.usage.", "llm.token_count.", "llm.cost.", "llm.usage.")
+"""What a span that is not the carrier must not show: a backend would count it twice."""
+
+
+def strip_at_end(span: Any) -> None:
+    """Takes the usage off a span when its owner ends it."""
+    end = span.end
+    if getattr(end, "__name__", "") == strip_at_end.__name__:
+        return
+
+    @functools.wraps(strip_at_end)
+    def ending(end_time: int | None = None) -> None:
+        span.__dict__.pop("end", None)
+        attributes = span._attributes
+        for name in [name for name in attributes if name.startswith(USAGE)]:
+            del attributes[name]
+        end(end_time)
+
+    span.end = ending
 
 
 class _Note:
@@ -201,6 +216,10 @@ class _Note:
         made = cls(span)
         span.end = made.ask
         return made
+
+    def of(self, span: Any) -> bool:
+        """Whether this is the note of a span."""
+        return self._span is span
 
     def open(self) -> None:
         """One more call is to be waited for."""

@@ -5,16 +5,18 @@ Nothing is emitted where the application has set no provider; then a call costs 
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final
+from typing import Any, Final
 
 from opentelemetry import trace
-from opentelemetry.context import get_value
+from opentelemetry.context import Context, get_value
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import (
     NoOpTracerProvider,
     ProxyTracerProvider,
+    Span,
     SpanKind,
     Tracer,
     TracerProvider,
@@ -27,12 +29,24 @@ from spanledger.sinks._metric_names import DEFAULT_METRICS
 from spanledger.sinks._metrics import DEFAULT_METRIC_TAGS, Health, Metrics, Source, no_health
 from spanledger.sinks._otel_names import DEFAULT_PROFILES, SCHEMA_URL
 from spanledger.sinks._otel_values import Names, tags_of
-from spanledger.sinks._spans import Annotated, Own, Untraced, is_model_call
+from spanledger.sinks._processor import TagProcessor, Tags, claim
+from spanledger.sinks._spans import Traced, Untraced, is_model_call
 
 POLICIES: Final = ("emit", "annotate", "off")
 
 SUPPRESSED: Final = ("suppress_instrumentation", "suppress_language_model_instrumentation")
 """The context keys by which OpenTelemetry, OpenInference and OpenLLMetry silence instrumentation."""
+
+
+DEFAULT_SPAN_TAGS: Final = ("team", "feature", "customer", "environment")
+
+_processors: Final[weakref.WeakKeyDictionary[Any, TagProcessor]] = weakref.WeakKeyDictionary()
+"""Our span processor of each provider: a provider cannot be rid of one, so it is used again."""
+
+
+def no_tags(context: Context | None) -> Mapping[str, str]:  # noqa: ARG001 -- for a sink that stands alone
+    """No tags."""
+    return {}
 
 
 def package_version() -> str:
@@ -50,7 +64,8 @@ class OTel:
     `off`, or a mapping from provider name to one of them, with `*` for the rest. `profiles` are names of
     `_otel_names.PROFILES`, `metrics` of `_metric_names.PROFILES`. `metric_tags` are the tags that become attributes of
     metrics, the most important first; `metric_top={"customer": 20}` adds one of which only the largest 20 values are
-    told apart, the rest is `other`. Providers are OpenTelemetry's global ones unless given. `health` gives the counts
+    told apart, the rest is `other`. `span_tags` are those that every span of a tagged request gets, read by `tags_in`
+    from a context. Providers are OpenTelemetry's global ones unless given. `health` gives the counts
     of `faults` and `lost`.
     """
 
@@ -59,6 +74,8 @@ class OTel:
         *,
         span_policy: str | Mapping[str, str] = "emit",
         profiles: Iterable[str] = DEFAULT_PROFILES,
+        span_tags: Iterable[str] = DEFAULT_SPAN_TAGS,
+        tags_in: Tags = no_tags,
         metric_tags: Iterable[str] = DEFAULT_METRIC_TAGS,
         metric_top: Mapping[str, int] | None = None,
         metrics: Iterable[str] = DEFAULT_METRICS,
@@ -71,9 +88,12 @@ class OTel:
         self._metrics = Metrics(
             tuple(metric_tags), metric_top or {}, metrics, Source(meter_provider, health, package_version())
         )
+        self._allowed = frozenset(span_tags)
+        self._tags_in = tags_in
         self._given = tracer_provider
         self._known: TracerProvider | None = None
         self._tracer: Tracer | None = None
+        self._tracer_now()
 
     def begin(self, row: Row) -> SpanHandle | None:
         """The span of a call that starts here, `None` where there is no trace at all."""
@@ -85,30 +105,44 @@ class OTel:
         policy = self._policy.get(row["provider_name"]) or self._policy["*"]
         if policy == "off" or any(get_value(key) for key in SUPPRESSED):
             return Untraced(parent)
-        if current.is_recording() and is_model_call(current):
-            annotated = self._annotated(row, parent)
-            annotated.adopt(current)
-            return annotated
-        if policy == "annotate" or row.get("_native_span"):
-            return self._annotated(row, parent)
-        return self._own(tracer, row, parent)
+        tags = self._names.tags(tags_of(row))
+        outer = current if is_model_call(current) else claim(row.get("request_model"))
+        if outer is not None or policy == "annotate" or row.get("_native_span"):
+            call = Traced(parent, self._names, tags)
+            if outer is not None:
+                call.adopt(outer)
+            return call
+        return Traced(parent, self._names, tags, self._open(tracer, row, tags))
 
-    def _annotated(self, row: Row, parent: trace.SpanContext) -> Annotated:
-        return Annotated(parent, self._names, self._names.tags(tags_of(row)))
-
-    def _own(self, tracer: Tracer, row: Row, parent: trace.SpanContext) -> Own:
+    def _open(self, tracer: Tracer, row: Row, tags: Mapping[str, Any]) -> Span:
         model = row.get("request_model")
         name = f"{row['operation']} {model}" if model else row["operation"]
-        span = tracer.start_span(name, kind=SpanKind.CLIENT, attributes=self._names.start(row))
-        return Own(span, parent, self._names)
+        return tracer.start_span(name, kind=SpanKind.CLIENT, attributes={**self._names.start(row), **tags})
 
     def _tracer_now(self) -> Tracer | None:
         """The tracer of the provider in force; asked anew only when the provider changes."""
         provider = self._given or _global_provider()
         if provider is not self._known:
             self._tracer = _tracer(provider)
+            if self._tracer is not None:
+                self._watch(provider)
             self._known = provider
         return self._tracer
+
+    def _watch(self, provider: Any) -> None:
+        """Adds our span processor to a provider of the SDK, once."""
+        processor = _processors.get(provider)
+        if processor is None:
+            add = getattr(provider, "add_span_processor", None)
+            if add is None:
+                return
+            processor = _processors[provider] = TagProcessor()
+            add(processor)
+        processor.serve(self, self._allowed_tags, self._names.tags)
+
+    def _allowed_tags(self, context: Context | None) -> Mapping[str, str]:
+        tags = self._tags_in(context)
+        return {name: tags[name] for name in tags if name in self._allowed} if tags else tags
 
     def book(self, charge: Charge) -> None:
         """Counts one charge in the metrics."""
@@ -116,6 +150,11 @@ class OTel:
 
     def flush(self) -> None:
         """Providers flush themselves; nothing is held here."""
+
+    def close(self) -> None:
+        """Tags no span any more."""
+        for processor in list(_processors.values()):
+            processor.leave(self)
 
 
 def _global_provider() -> TracerProvider | None:

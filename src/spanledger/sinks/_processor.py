@@ -1,0 +1,83 @@
+"""What spanledger adds to a tracer provider: tags on every span of a tagged request, and a watch for others' spans."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import Any, Final
+
+from opentelemetry.context import Context, get_value
+
+from spanledger import _faults
+from spanledger.sinks._spans import CALL, Traced, is_model_call
+
+Tags = Callable[["Context | None"], Mapping[str, str]]
+
+Attributes = Callable[[Mapping[str, str]], Mapping[str, Any]]
+
+latest: Final[ContextVar[Callable[[], Any] | None]] = ContextVar("spanledger.latest_model_span", default=None)
+"""The model-call span that was last opened in this context, current or not, until a call of ours has claimed it."""
+
+MODELS: Final = ("gen_ai.request.model", "llm.model_name", "llm.request.model")
+
+
+class TagProcessor:
+    """A span processor that serves one sink at a time. It has the methods that the SDK calls, and imports nothing of it."""
+
+    def __init__(self) -> None:
+        self._served: tuple[Any, Tags, Attributes] | None = None
+
+    def serve(self, sink: Any, tags: Tags, attributes: Attributes) -> None:
+        """`tags` gives the tags that are allowed in a context, `attributes` turns them into those of a span."""
+        self._served = (sink, tags, attributes)
+
+    def leave(self, sink: Any) -> None:
+        """Adds nothing any more, if it is this sink that is served."""
+        if self._served is not None and self._served[0] is sink:
+            self._served = None
+
+    @_faults.guarded("look at a span that starts")
+    def on_start(self, span: Any, parent_context: Context | None = None) -> None:
+        """Tags the span; a call in flight meets it; a call that begins later may claim it."""
+        if self._served is None:
+            return
+        _, tags_in, attributes = self._served
+        tags = tags_in(parent_context)
+        if tags:
+            span.set_attributes(attributes(tags))
+        if span.instrumentation_scope.name == "spanledger" or not is_model_call(span):
+            return
+        call = get_value(CALL, parent_context)
+        if isinstance(call, Traced):
+            call.adopt(span)
+        else:
+            latest.set(weakref.ref(span))
+
+    def _on_ending(self, span: Any) -> None:
+        """Nothing can be added any more."""
+
+    def on_end(self, span: Any) -> None:
+        """Nothing is kept."""
+
+    def shutdown(self) -> None:
+        """Nothing is held."""
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 -- the signature of a span processor
+        """Nothing is held."""
+        return True
+
+
+def claim(model: str | None) -> Any:
+    """The model-call span that another library has opened here for a call of this model, once; else `None`."""
+    reference = latest.get()
+    if reference is None:
+        return None
+    latest.set(None)
+    span = reference()
+    return span if span is not None and is_model_call(span) and _fits(span, model) else None
+
+
+def _fits(span: Any, model: str | None) -> bool:
+    named = next((span.attributes[name] for name in MODELS if name in span.attributes), None)
+    return named is None or model is None or named == model
