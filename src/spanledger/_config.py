@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 T = TypeVar("T")
-OTEL: Final = ("span_policy", "profiles", "metrics", "metric_tags", "metric_top")
+OTEL: Final = ("span_policy", "profiles", "span_tags", "metrics", "metric_tags", "metric_top")
 """The settings that the OpenTelemetry sink takes."""
 
 
@@ -37,7 +37,8 @@ def configure(**settings: Unpack[Settings]) -> None:
     _tags.base.update(_tags.clean(values["tags"]))
     names = ("service_name", "release")
     _meter.meter.identity = {name: values[name] for name in names if values[name]}
-    otel = OTel(**{name: values[name] for name in OTEL if values[name] is not None}, health=_faults.totals)
+    chosen = {name: values[name] for name in OTEL if values[name] is not None}
+    otel = OTel(**chosen, health=_faults.totals, tags_in=_tags.tags_in)
     _meter.meter.spans = otel
     _injection.asking.enabled = values["include_usage"]
     _injection.asking.hosts = tuple(values["include_usage_hosts"])
@@ -50,8 +51,7 @@ def _replace_sinks(*sinks: Sink) -> None:
     for sink in _meter.meter.sinks:
         if isinstance(sink, (LedgerSink, OTel)):
             _meter.remove_sink(sink)
-            if isinstance(sink, LedgerSink):
-                sink.close()
+            sink.close()
     for sink in sinks:
         _meter.add_sink(sink)
 
@@ -74,9 +74,7 @@ def uninstrument() -> None:
     only.clear()
     for hook in hooks():
         hook.disable()
-    for sink in _meter.meter.sinks:
-        if isinstance(sink, LedgerSink):
-            sink.close()
+    _replace_sinks()
     _meter.stop()
 
 

@@ -18,6 +18,7 @@ class Settings(TypedDict, total=False):
     release: str | None
     span_policy: str | Mapping[str, str]
     profiles: Iterable[str]
+    span_tags: Iterable[str]
     metrics: Iterable[str]
     metric_tags: Iterable[str]
     metric_top: Mapping[str, int] | None
@@ -77,6 +78,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
             "`emit`, `annotate` or `off`, or one for each provider: `*=emit,anthropic=off`.",
         ),
         Setting("profiles", None, "SPANLEDGER_PROFILES", words, NAMES, "Names of spans' attributes, by backend."),
+        Setting("span_tags", None, "SPANLEDGER_SPAN_TAGS", words, NAMES, "Tags that all spans of a tagged block get."),
         Setting("metrics", None, "SPANLEDGER_METRICS", words, NAMES, "Names of metrics, by convention."),
         Setting("metric_tags", None, "SPANLEDGER_METRIC_TAGS", words, NAMES, "Tags that metrics carry."),
         Setting("metric_top", None, "SPANLEDGER_METRIC_TOP", counts, (Mapping,), "Tags cut to their largest values."),

@@ -22,8 +22,14 @@ class Patch:
     done: list[tuple[Any, str, Any, Any]] = field(default_factory=list)
 
     def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-        """Replaces `owner.name` by `make(original)`; a function that is ours already stays as it is."""
+        """Replaces `owner.name` by `make(original)`; a function that is ours already stays as it is.
+
+        A wrapper of wrapt's, which another instrumentation has put there, stays outside: its span is then the one that
+        is current, and is annotated.
+        """
         original = owner.__dict__[name]
+        while isinstance(original, wrapt.FunctionWrapper):
+            owner, name, original = original, "__wrapped__", original.__wrapped__
         if getattr(original, MARK, False):
             return
         replacement = functools.wraps(original)(make(original))
@@ -35,7 +41,8 @@ class Patch:
         """Puts every original back."""
         while self.done:
             owner, name, original, replacement = self.done.pop()
-            if owner.__dict__.get(name) is replacement:
+            found = owner.__wrapped__ if name == "__wrapped__" else owner.__dict__.get(name)
+            if found is replacement:
                 setattr(owner, name, original)
 
 

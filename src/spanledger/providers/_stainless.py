@@ -8,7 +8,7 @@ event of a stream. Objects that the application gets are the SDK's own.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, cast
@@ -55,8 +55,10 @@ class Stainless:
         _verify(sync.request, "cast_to", "options")
         _verify(asynchronous.request, "cast_to", "options")
         _verify(base._process_response_data, "data", "response")
-        patch.replace(sync, "request", self._request)
-        patch.replace(asynchronous, "request", self._async_request)
+        for owner in _owners(sync, "request"):
+            patch.replace(owner, "request", self._request)
+        for owner in _owners(asynchronous, "request"):
+            patch.replace(owner, "request", self._async_request)
         patch.replace(base, "_process_response_data", _observing)
         for owner in {one for one in (sync, asynchronous, base) if "_process_response" in one.__dict__}:
             _verify(owner._process_response, "response")
@@ -138,6 +140,14 @@ class Everything:
 
 
 everything: Final = Everything()
+
+
+def _owners(base: type, name: str) -> Iterator[type]:
+    """The class, and those below it on which another instrumentation has put a wrapper of what it found there."""
+    yield base
+    kinds: list[type] = base.__subclasses__()
+    for kind in kinds:
+        yield from (owner for owner in _owners(kind, name) if name in owner.__dict__)
 
 
 def _verify(function: Any, *names: str) -> None:

@@ -19,11 +19,14 @@ Attributes = Callable[[Mapping[str, str]], Mapping[str, Any]]
 latest: Final[ContextVar[Callable[[], Any] | None]] = ContextVar("spanledger.latest_model_span", default=None)
 """The model-call span that was last opened in this context, current or not, until a call of ours has claimed it."""
 
+LATE: Final = ("openinference.",)
+"""Instrumentations whose spans say what they are only after they have started."""
+
 MODELS: Final = ("gen_ai.request.model", "llm.model_name", "llm.request.model")
 
 
 class TagProcessor:
-    """A span processor that serves one sink at a time. It has the methods that the SDK calls, and imports nothing of it."""
+    """A span processor that serves one sink at a time. It has the methods that the SDK calls, without importing it."""
 
     def __init__(self) -> None:
         self._served: tuple[Any, Tags, Attributes] | None = None
@@ -46,7 +49,8 @@ class TagProcessor:
         tags = tags_in(parent_context)
         if tags:
             span.set_attributes(attributes(tags))
-        if span.instrumentation_scope.name == "spanledger" or not is_model_call(span):
+        scope = span.instrumentation_scope.name
+        if scope == "spanledger" or not (scope.startswith(LATE) or is_model_call(span)):
             return
         call = get_value(CALL, parent_context)
         if isinstance(call, Traced):

@@ -22,13 +22,16 @@ from spanledger.sinks._otel_values import Names
 CALL: Final = create_key("spanledger.span")
 """The context key under which a call waits for a span that the SDK itself is about to open."""
 
+ANY: Final[frozenset[str]] = frozenset()
+
 FOREIGN: Final[Mapping[str, frozenset[str]]] = {
     "gen_ai.operation.name": frozenset({"chat", "generate_content", "text_completion", "embeddings"}),
     "openinference.span.kind": frozenset({"LLM", "EMBEDDING"}),
     "llm.request.type": frozenset({"chat", "completion", "embedding"}),
+    "llm.system": ANY,
 }
 """How the span of one model call shows itself, whoever opened it: GenAI conventions (the anthropic SDK, the official
-instrumentations, Logfire, pydantic-ai), OpenInference, OpenLLMetry."""
+instrumentations, Logfire, pydantic-ai), OpenInference (which tells the kind only at the end), OpenLLMetry."""
 
 KEPT: Final = ("gen_ai.", "error.", "openai.", "llm.")
 """Names of the conventions: where another library has written one, its value stays."""
@@ -44,7 +47,7 @@ def is_model_call(span: Any) -> bool:
     attributes = getattr(span, "attributes", None)
     if not attributes:
         return False
-    return any(attributes.get(name) in values for name, values in FOREIGN.items() if name in attributes)
+    return any(not values or attributes[name] in values for name, values in FOREIGN.items() if name in attributes)
 
 
 def merged(charges: list[Charge]) -> Row:
@@ -137,6 +140,7 @@ class Traced(Untraced):
 
     def adopt(self, span: Span) -> None:
         """Meets a span: the first of others' that stands for a model call carries tags, usage and cost of this one."""
+        span = getattr(span, "__wrapped__", span)  # OpenInference hands out a proxy
         if span is self._span or not is_model_call(span):
             return
         if self._carrier is None:
