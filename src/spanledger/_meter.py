@@ -77,6 +77,7 @@ class Meter:
         if call.api.lookup:
             return
         row = dict(call.row)
+        _relocate(call, row)
         row["duration_ms"] = round(call.elapsed_ms, 3)
         _put(row, **_failure(error))
         priced = _price_of_failure(error)
@@ -182,6 +183,7 @@ def _answered(tally: Tally) -> Row:
     """The row of a response to the call itself; a billed retry's has an id of its own."""
     call = tally.call
     row = dict(call.row)
+    _relocate(call, row)
     if call.charges:
         row["charge_id"] = _ids.uuid7()
     row["duration_ms"] = round(call.elapsed_ms, 3)
@@ -247,6 +249,13 @@ def _locate(call: Call, row: Row) -> None:
         _put(row, trace_id=span.trace_id, span_id=span.span_id, parent_span_id=span.parent_span_id)
     elif call.scope.run is not None:
         row["span_id"] = _ids.span_id()
+
+
+def _relocate(call: Call, row: Row) -> None:
+    """A span that the SDK or another library opened is known only once the call runs."""
+    span = call.span
+    if span is not None and span.span_id:
+        row.update(trace_id=span.trace_id, span_id=span.span_id, parent_span_id=span.parent_span_id)
 
 
 def _read_unread(tally: Tally) -> None:

@@ -9,6 +9,7 @@ import spanledger
 
 @pytest.fixture
 def traced(telemetry, metered):
+    assert not metered
     return telemetry
 
 
