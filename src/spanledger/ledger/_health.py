@@ -1,0 +1,73 @@
+"""Whether every line of a ledger can be read: torn and corrupt lines by segment, and what processes reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from spanledger.ledger._files import Lines, count_lines, scan
+
+
+class Health(NamedTuple):
+    """The state of a ledger's files. `reports` are the faults and losses that processes wrote down, by segment."""
+
+    segments: Mapping[str, Lines]
+    sealed: int
+    reports: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def charges(self) -> int:
+        """The readable charges in open segments."""
+        return sum(lines.charges for lines in self.segments.values())
+
+    @property
+    def corrupt(self) -> int:
+        """The lines that are no charge."""
+        return sum(lines.corrupt for lines in self.segments.values())
+
+    @property
+    def torn(self) -> int:
+        """The last lines that their process did not finish: the charge was not acknowledged."""
+        return sum(lines.torn for lines in self.segments.values())
+
+    @property
+    def lost(self) -> int:
+        """The charges that processes could not keep, as far as they could say so."""
+        return sum(int(report.get("lost") or 0) for report in self.reports.values())
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was lost and every finished line is a charge."""
+        return not self.corrupt and not self.lost
+
+    def __str__(self) -> str:
+        return "\n".join(self._told())
+
+    def _told(self) -> Iterator[str]:
+        yield f"{self.charges} charges in {len(self.segments)} open segments, {self.sealed} sealed files"
+        for name, lines in self.segments.items():
+            if lines.corrupt or lines.torn:
+                yield f"{name}: {lines.corrupt} corrupt lines skipped, {lines.torn} torn last line"
+        for name, report in self.reports.items():
+            yield f"{name}: lost {report.get('lost', 0)} charges, faults {report.get('faults', {})}"
+
+
+def health(root: Path) -> Health:
+    """Reads every open segment of the ledger at `root` and counts."""
+    files = scan(root)
+    return Health({path.name: count_lines(path) for path in files.open}, len(files.sealed), _reports(root))
+
+
+def _reports(root: Path) -> dict[str, dict[str, Any]]:
+    return {path.stem: report for path in sorted(root.glob("health/*.json")) if (report := _read(path))}
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        report = orjson.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return report if isinstance(report, dict) else None

@@ -1,0 +1,175 @@
+"""`Ledger`: questions to a ledger directory."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from spanledger._types import COLUMNS
+from spanledger.errors import LedgerError
+from spanledger.ledger import _sql
+from spanledger.ledger._expression import fields_of, parse
+from spanledger.ledger._fields import Field, dimensions, resolve
+from spanledger.ledger._files import Files, scan
+from spanledger.ledger._health import Health, health
+from spanledger.ledger._period import Period, When, period
+from spanledger.ledger._relation import EXTRA, Relation, Repeats, look, relation
+from spanledger.ledger._result import Result
+from spanledger.ledger._trace import Trace
+from spanledger.ledger.engines import duckdb as engine
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+T = TypeVar("T")
+
+
+class Ledger:
+    """A ledger directory to ask questions of, while any number of processes append to it.
+
+    `where` is an expression such as `team = 'growth' and status in ('error', 'aborted')`, or a mapping of field to
+    value, list of values or `None`. `since`, `until` (not included) and `last` (`30d`, `12h`) bound `started_at`, UTC.
+    Answers show the current view: a charge that was written twice counts once, and a corrected one as corrected.
+    Raises `LedgerError` that names the field or file that is wrong, `MissingExtraError` without DuckDB.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._engine = engine.DuckDB()
+
+    def cost(  # noqa: PLR0913 -- one question, its parts by name
+        self,
+        by: str | Iterable[str] = (),
+        *,
+        since: When = None,
+        until: When = None,
+        last: str | timedelta | None = None,
+        where: str | Mapping[str, Any] | None = None,
+        history: bool = False,
+    ) -> Result:
+        """What charges cost, summed by the dimensions `by`, the dearest first, or in order of time.
+
+        Dimensions are columns, `model`, `hour`, `day`, `week`, `month`, `unit`, and tags (`tag:NAME`). Columns: the
+        dimensions, `charges`, `input_tokens`, `output_tokens`, `list_cost`, `contracted_cost`, `effective_cost`, and
+        `unpriced`: how many charges have no known cost or only a lower bound. By `unit`: `charges`, `quantity`,
+        `list_cost`, `unpriced`. A column `currency` comes with more than one currency: amounts of two are never added.
+        """
+        fields = dimensions(by, self.tags)
+        within = period(since, until, last)
+
+        def ask(relation: Relation) -> Result:
+            dialect = _sql.Dialect()
+            clause = self._clause(where, within, dialect)
+            source = relation.history if history else relation.current
+            table = self._engine.query(_sql.cost(f"({source})", fields, clause, dialect), dialect.params)
+            return Result(_one_currency(table, fields), total="list_cost")
+
+        return self._reading(ask, within)
+
+    def charges(  # noqa: PLR0913 -- one question, its parts by name
+        self,
+        where: str | Mapping[str, Any] | None = None,
+        *,
+        since: When = None,
+        until: When = None,
+        last: str | timedelta | None = None,
+        columns: Iterable[str] | None = None,
+        limit: int | None = None,
+        history: bool = False,
+    ) -> Result:
+        """The charges themselves, in order of time. `columns` may name what `cost(by=)` may, and `extra`.
+
+        `extra` has, as JSON, what a newer version of spanledger wrote and this one does not know. `limit` gives the
+        latest so many. `history` gives every row that was ever written, corrected ones too.
+        """
+        names = [column.name for column in COLUMNS] if columns is None else [name.strip() for name in columns]
+        extra = "extra" in names
+        fields = [EXTRA if name == "extra" else resolve(name, "columns", self.tags) for name in names]
+        within = period(since, until, last)
+
+        def ask(relation: Relation) -> Result:
+            dialect = _sql.Dialect()
+            clause = self._clause(where, within, dialect)
+            source = relation.history if history else relation.current
+            sql = _sql.charges(f"({source})", fields, clause, limit, dialect)
+            return Result(self._engine.query(sql, dialect.params))
+
+        return self._reading(ask, within, extra=extra)
+
+    def trace(self, key: str) -> Trace:
+        """The charges of one trace, or of one run of a workflow, and a tree of their cost. `key` is either's id."""
+        charges = self.charges(f"trace_id = {_quoted(key)} or workflow_id = {_quoted(key)}")
+        if not len(charges):
+            msg = f"trace: no charge has trace_id or workflow_id {key!r}"
+            raise LedgerError(msg)
+        return Trace(key, charges)
+
+    def sql(self, query: str, params: Sequence[Any] = ()) -> Result:
+        """The answer to SQL of your own, in DuckDB's dialect, over the relations `charges` and `history`.
+
+        `charges` is the current view, `history` every row that was ever written. Bind values: `$1`, `$2`, ...
+        """
+
+        def ask(relation: Relation) -> Result:
+            for name, rows in (("charges", relation.current), ("history", relation.history)):
+                self._engine.connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {rows}")
+            return Result(self._engine.query(query, params))
+
+        return self._reading(ask, Period())
+
+    def tags(self) -> list[str]:
+        """The names of the tags that charges carry besides the columns of their own."""
+
+        def ask(relation: Relation) -> Result:
+            return Result(self._engine.query(_sql.tag_names(f"({relation.history})")))
+
+        return [row["tag"] for row in self._reading(ask, Period())]
+
+    def health(self) -> Health:
+        """Torn and corrupt lines by segment, and what processes reported to have lost."""
+        return health(self.path)
+
+    def __repr__(self) -> str:
+        return f"Ledger({str(self.path)!r})"
+
+    def _clause(self, where: str | Mapping[str, Any] | None, within: Period, dialect: _sql.Dialect) -> str:
+        tree = parse(where)
+        fields = {name: resolve(name, "where", self.tags) for name in set(fields_of(tree))}
+        return _sql.condition(tree, within, fields, dialect)
+
+    def _reading(self, ask: Callable[[Relation], T], within: Period, *, extra: bool = False) -> T:
+        """Asks over the files of this moment, and once more where a sealing process has replaced one meanwhile."""
+        with tempfile.TemporaryDirectory(prefix="spanledger-") as scratch:
+            for _ in range(_TRIES):
+                files = scan(self.path)
+                try:
+                    return ask(self._relation(files, within, Path(scratch), extra=extra))
+                except LedgerError:
+                    if scan(self.path) == files:
+                        raise
+            return ask(self._relation(scan(self.path), within, Path(scratch), extra=extra))
+
+    def _relation(self, files: Files, within: Period, scratch: Path, *, extra: bool) -> Relation:
+        files = files._replace(open=tuple(engine.readable(path, scratch) for path in files.open))
+        every_day = engine.every_row(files)
+        rows = engine.every_row(files.within(within), extra=extra)
+        found = self._engine.query(look(every_day)).to_pylist()[0]
+        return relation(rows, every_day, Repeats(*map(bool, found.values())))
+
+
+_TRIES: Final = 5
+
+
+def _quoted(text: str) -> str:
+    doubled = text.replace("'", "''")
+    return f"'{doubled}'"
+
+
+def _one_currency(table: pa.Table, by: Sequence[Field]) -> pa.Table:
+    """Without the column of the currency where there is only one and nobody asked for it."""
+    asked = any(field.name == "currency" for field in by)
+    return table if asked or len(table["currency"].unique()) > 1 else table.drop_columns("currency")

@@ -1,0 +1,209 @@
+"""What a question to the ledger answers: rows that convert to Arrow, pandas and polars, and a table to look at."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from spanledger.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+MONEY: Final = frozenset({"list_cost", "contracted_cost", "effective_cost", "provider_cost", "unit_cost", "cost"})
+_SHOWN: Final = 50
+_PLACES: Final = Decimal("0.000001")
+
+
+class Result:
+    """The rows of an answer, in order. Money is `Decimal`, moments are aware in UTC, `None` is not known.
+
+    `total` names the column whose share of the sum is shown beside each row, if any.
+    """
+
+    def __init__(self, table: pa.Table, total: str | None = None) -> None:
+        self._table = _in_utc(table)
+        self._total = total
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns, in order."""
+        return tuple(self._table.column_names)
+
+    def select(self, columns: Sequence[str]) -> Result:
+        """The same rows with only these columns."""
+        return Result(self._table.select(list(columns)), self._total)
+
+    def to_arrow(self) -> pa.Table:
+        """The Arrow table: money is `decimal128(38, 15)`, moments are `timestamp[us, UTC]`."""
+        return self._table
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A pandas frame with Arrow-backed columns, so that money stays exact."""
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingExtraError(error.name or "pandas", "pandas") from error
+        frame: pd.DataFrame = self._table.to_pandas(types_mapper=pd.ArrowDtype)
+        return frame
+
+    def to_polars(self) -> pl.DataFrame:
+        """A polars frame; money is `Decimal`, a map is a list of `key`, `value` structs."""
+        try:
+            import polars as pl
+        except ImportError as error:
+            raise MissingExtraError(error.name or "polars", "polars") from error
+        frame = pl.from_arrow(self._table)
+        return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows as dictionaries; maps are dictionaries too."""
+        maps = [field.name for field in self._table.schema if str(field.type).startswith("map<")]
+        rows: list[dict[str, Any]] = self._table.to_pylist()
+        for row in rows:
+            row.update({name: dict(row[name]) for name in maps if row[name] is not None})
+        return rows
+
+    def to_csv(self) -> str:
+        """Comma-separated text with a header, every amount in full; unknown is empty."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows([_exact(value) for value in row.values()] for row in self.rows())
+        return out.getvalue()
+
+    def to_json(self) -> str:
+        """A JSON array of the rows; amounts are text, so that no reader makes floats of them."""
+        import orjson
+
+        rows = [{name: _plain(value) for name, value in row.items()} for row in self.rows()]
+        return orjson.dumps(rows, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z).decode()
+
+    def to_text(self, most: int | None = None) -> str:
+        """A table in plain text, money rounded to six places for the eye; `most` rows, all by default."""
+        head, lines, numeric = self._shown(most)
+        widths = [max(len(cell) for cell in column) for column in zip(head, *lines, strict=True)]
+
+        def line(cells: Sequence[str]) -> str:
+            aligned = (
+                cell.rjust(width) if right else cell.ljust(width)
+                for cell, width, right in zip(cells, widths, numeric, strict=True)
+            )
+            return "  ".join(aligned).rstrip()
+
+        rule = "  ".join("-" * width for width in widths)
+        return "\n".join([line(head), rule, *map(line, lines), *self._rest(most)])
+
+    def to_html(self, most: int | None = None) -> str:
+        """An HTML table, everything in it escaped."""
+        head, lines, numeric = self._shown(most)
+        aligns = ["right" if right else "left" for right in numeric]
+
+        def row(cells: Sequence[str], tag: str) -> str:
+            styled = (
+                f'<{tag} style="text-align:{align}">{html.escape(cell)}</{tag}>'
+                for cell, align in zip(cells, aligns, strict=True)
+            )
+            return f"<tr>{''.join(styled)}</tr>"
+
+        body = "".join(row(cells, "td") for cells in lines)
+        rest = "".join(f"<p>{html.escape(text)}</p>" for text in self._rest(most))
+        return f"<table><thead>{row(head, 'th')}</thead><tbody>{body}</tbody></table>{rest}"
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.rows())
+
+    def __repr__(self) -> str:
+        return self.to_text(_SHOWN)
+
+    def _repr_html_(self) -> str:
+        return self.to_html(_SHOWN)
+
+    def _rest(self, most: int | None) -> list[str]:
+        return [] if most is None or len(self) <= most else [f"... {len(self) - most} more of {len(self)} rows"]
+
+    def _shown(self, most: int | None) -> tuple[list[str], list[list[str]], list[bool]]:
+        rows = Result(self._table.slice(0, most)).rows()
+        head = list(self.columns)
+        lines = [[cell(name, row[name]) for name in head] for row in rows]
+        numeric = [_is_number(str(field.type)) for field in self._table.schema]
+        if self._total in head:
+            _add_shares(lines, [row[self._total] for row in rows], self._sum())
+            head, numeric = [*head, "share"], [*numeric, True]
+        return head, lines, numeric
+
+    def _sum(self) -> Decimal:
+        return sum((value for value in self._table[self._total].to_pylist() if value is not None), Decimal())
+
+
+def _in_utc(table: pa.Table) -> pa.Table:
+    """The table with its moments marked as UTC, which they are: engines keep them without a zone."""
+    import pyarrow as pa
+
+    utc = [
+        field.with_type(pa.timestamp("us", "UTC")) if pa.types.is_timestamp(field.type) else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(utc))
+
+
+def _is_number(arrow_type: str) -> bool:
+    return arrow_type.startswith(("decimal", "int", "uint", "double", "float"))
+
+
+def _add_shares(lines: list[list[str]], amounts: Sequence[Decimal | None], total: Decimal) -> None:
+    for line, amount in zip(lines, amounts, strict=True):
+        line.append("" if amount is None or not total else f"{100 * amount / total:.1f}%")
+
+
+def cell(name: str, value: Any) -> str:
+    """A value for the eye, on one line."""
+    if value is None:
+        return ""
+    if name in MONEY:
+        return money_cell(value)
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={_exact(part)}" for key, part in value.items())
+    return " ".join(_exact(value).split()) if isinstance(value, str) else _exact(value)
+
+
+def money_cell(amount: Decimal) -> str:
+    rounded = amount.quantize(_PLACES)
+    if amount and not rounded:
+        return "<0.000001" if amount > 0 else ">-0.000001"
+    return f"{rounded:,}"
+
+
+def _exact(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f") if value else "0"
+    if isinstance(value, datetime):
+        return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+    if isinstance(value, Mapping | list):
+        import orjson
+
+        return orjson.dumps(_plain(value)).decode()
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it, amounts as text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return _exact(value) if isinstance(value, Decimal | datetime | date) else value

@@ -1,0 +1,214 @@
+"""Questions as SQL: fields, conditions and sums rendered for one dialect, every value bound as a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from spanledger.errors import LedgerError
+from spanledger.ledger._expression import (
+    OPPOSITE,
+    Compare,
+    Every,
+    In,
+    IsNull,
+    Not,
+    Some,
+    Value,
+    Where,
+)
+from spanledger.ledger._fields import UNIT, Field
+from spanledger.ledger._period import Period, moment
+
+MEASURES: Final = {
+    "charges": "count(*)",
+    "input_tokens": "sum(input_tokens)",
+    "output_tokens": "sum(output_tokens)",
+    "list_cost": "sum(list_cost)",
+    "contracted_cost": "sum(contracted_cost)",
+    "effective_cost": "sum(effective_cost)",
+    "unpriced": "sum(CASE WHEN list_cost IS NULL OR cost_status = 'partial' THEN 1 ELSE 0 END)",
+}
+"""What `cost()` sums. `unpriced` counts the charges whose cost is unknown or only a lower bound."""
+
+UNIT_MEASURES: Final = {
+    "charges": "count(*)",
+    "quantity": "sum(quantity)",
+    "list_cost": "sum(unit_cost)",
+    "unpriced": "sum(CASE WHEN unit_cost IS NULL THEN 1 ELSE 0 END)",
+}
+"""What `cost(by="unit")` sums."""
+
+_COUNTS: Final = frozenset({"charges", "input_tokens", "output_tokens", "unpriced"})
+
+
+class Dialect:
+    """How one engine writes what engines write differently; this one is DuckDB's. `params` gathers the bound values."""
+
+    def __init__(self) -> None:
+        self.params: list[Any] = []
+
+    def bind(self, value: Any) -> str:
+        """A placeholder for `value`."""
+        self.params.append(value)
+        return f"${len(self.params)}"
+
+    def name(self, identifier: str) -> str:
+        """An identifier, quoted."""
+        escaped = identifier.replace('"', '""')
+        return f'"{escaped}"'
+
+    def lookup(self, column: str, key: str) -> str:
+        """The value of `key` in a map column, NULL where it is absent."""
+        return f"{column}[{self.bind(key)}]"
+
+    def truncated(self, column: str, part: str) -> str:
+        """The instant cut to its period: a date, a timestamp for `hour`."""
+        return f"CAST(date_trunc('{part}', {column}) AS {'TIMESTAMP' if part == 'hour' else 'DATE'})"
+
+    def money(self, expression: str) -> str:
+        """An exact amount with the ledger's 15 places."""
+        return f"CAST({expression} AS DECIMAL(38, 15))"
+
+    def quantity(self, expression: str) -> str:
+        """An exact quantity with 9 places."""
+        return f"CAST({expression} AS DECIMAL(38, 9))"
+
+    def by_unit(self, source: str) -> str:
+        """`source` with one row for each unit of each charge: `unit`, its `quantity` and `unit_cost`."""
+        keys = "list_distinct(list_concat(map_keys(coalesce(usage, MAP {})), map_keys(coalesce(costs, MAP {}))))"
+        inner = f"SELECT *, unnest({keys}) AS unit FROM {source}"
+        return f"(SELECT *, usage[unit] AS quantity, costs[unit] AS unit_cost FROM ({inner}))"
+
+
+def render_field(field: Field, dialect: Dialect) -> str:
+    """The expression of a field."""
+    if field is UNIT:
+        return "unit"
+    if field.key is not None:
+        return dialect.lookup(field.columns[0], field.key)
+    if field.part is not None:
+        return dialect.truncated(field.columns[0], field.part)
+    if len(field.columns) == 1:
+        return dialect.name(field.columns[0])
+    return f"coalesce({', '.join(field.columns)})"
+
+
+class Condition:
+    """Renders a condition with two answers, true and false: an unknown value equals nothing and is never lost in NULL.
+
+    `fields` has a `Field` for every name in the condition.
+    """
+
+    def __init__(self, fields: Mapping[str, Field], dialect: Dialect) -> None:
+        self._fields = fields
+        self._dialect = dialect
+
+    def render(self, where: Where, *, negated: bool = False) -> str:
+        """The SQL of `where`, or of its opposite: negation is pushed to the comparisons, which engines can prune by."""
+        if isinstance(where, Not):
+            return self.render(where.part, negated=not negated)
+        if isinstance(where, Every | Some):
+            return self._joined(where, negated=negated)
+        if isinstance(where, IsNull):
+            return f"{self._expression(where.field)} IS {'NOT ' if negated else ''}NULL"
+        return self._compared(where, negated=negated)
+
+    def _joined(self, where: Every | Some, *, negated: bool) -> str:
+        every = isinstance(where, Every) is not negated
+        if not where.parts:
+            return "TRUE" if every else "FALSE"
+        parts = (self.render(part, negated=negated) for part in where.parts)
+        return f"({(' AND ' if every else ' OR ').join(parts)})"
+
+    def _compared(self, where: Compare | In, *, negated: bool) -> str:
+        values = where.values if isinstance(where, In) else (where.value,)
+        bound = [self._dialect.bind(fitted(self._fields[where.field], value)) for value in values]
+        if not bound:
+            return "TRUE" if negated else "FALSE"
+        op = "IN" if isinstance(where, In) else where.op
+        right = f"({', '.join(bound)})" if op == "IN" else bound[0]
+        left = self._expression(where.field)
+        test = f"{left} {_NEGATED[op] if negated else op.upper()} {right}"
+        return f"({test} OR {left} IS NULL)" if negated is not (op == "!=") else test
+
+    def _expression(self, name: str) -> str:
+        return render_field(self._fields[name], self._dialect)
+
+
+_NEGATED: Final = {**OPPOSITE, "IN": "NOT IN", "like": "NOT LIKE"}
+
+
+def fitted(field: Field, value: Value) -> Value:
+    """The value as the field's kind compares it. Raises `LedgerError` where it is of another kind."""
+    if field.kind == "instant" and isinstance(value, str | datetime):
+        instant = moment(f"where: {field.name}", value)
+        return instant.replace(tzinfo=None) if instant else value
+    if field.kind and isinstance(value, _PYTHON[field.kind]) and (field.kind == "flag" or not isinstance(value, bool)):
+        return value
+    takes = _TAKES.get(field.kind, "only null, as it holds several values")
+    msg = f"where: {field.name} takes {takes}, not {value!r}"
+    raise LedgerError(msg)
+
+
+_PYTHON: Final[Mapping[str, type]] = {"text": str, "number": Decimal, "flag": bool, "instant": datetime}
+_TAKES: Final = {
+    "text": "text in quotes",
+    "number": "a number",
+    "flag": "true or false",
+    "instant": "a date such as '2026-11-25' or '2026-11-25T08:00:00Z'",
+}
+
+
+def condition(where: Where, within: Period, fields: Mapping[str, Field], dialect: Dialect) -> str:
+    """The whole WHERE clause: the period and the condition."""
+    bounds = ((">=", within.since), ("<", within.until))
+    tests = [f"started_at {op} {dialect.bind(at.replace(tzinfo=None))}" for op, at in bounds if at]
+    return " AND ".join([*tests, Condition(fields, dialect).render(where)])
+
+
+def cost(source: str, by: Sequence[Field], clause: str, dialect: Dialect) -> str:
+    """The question of `cost()`: sums of the measures for each combination of the dimensions and each currency."""
+    measures = UNIT_MEASURES if UNIT in by else MEASURES
+    if UNIT in by:
+        source = dialect.by_unit(source)
+    keys = [f"{render_field(field, dialect)} AS {dialect.name(field.name)}" for field in by]
+    if not any(field.name == "currency" for field in by):
+        keys.append("coalesce(currency, 'USD') AS currency")
+    sums = [f"{_exact(name, sql, dialect)} AS {name}" for name, sql in measures.items()]
+    groups = ", ".join(str(place) for place in range(1, len(keys) + 1))
+    order = ", ".join(_order(by, dialect))
+    return f"SELECT {', '.join([*keys, *sums])} FROM {source} WHERE {clause} GROUP BY {groups} ORDER BY {order}"
+
+
+def _exact(name: str, sql: str, dialect: Dialect) -> str:
+    if name in _COUNTS:
+        return f"CAST({sql} AS BIGINT)"
+    return dialect.quantity(sql) if name == "quantity" else dialect.money(sql)
+
+
+def _order(by: Sequence[Field], dialect: Dialect) -> Iterator[str]:
+    names = [dialect.name(field.name) for field in by]
+    timed = [name for name, field in zip(names, by, strict=True) if field.part]
+    yield from timed
+    if not timed:
+        yield "list_cost DESC NULLS LAST"
+    yield from (f"{name} NULLS LAST" for name in names if name not in timed)
+    yield "currency"
+
+
+def charges(source: str, fields: Sequence[Field], clause: str, limit: int | None, dialect: Dialect) -> str:
+    """The question of `charges()`: the rows in order of time, the latest `limit` of them."""
+    columns = ", ".join(f"{render_field(field, dialect)} AS {dialect.name(field.name)}" for field in fields)
+    rows = f"SELECT {columns}, started_at AS _at, charge_id AS _id FROM {source} WHERE {clause}"
+    if limit is not None:
+        rows = f"SELECT * FROM ({rows}) ORDER BY _at DESC, _id DESC LIMIT {int(limit)}"
+    names = ", ".join(dialect.name(field.name) for field in fields)
+    return f"SELECT {names} FROM ({rows}) ORDER BY _at, _id"
+
+
+def tag_names(source: str) -> str:
+    """The question for the keys of the map `tags`."""
+    return f"SELECT DISTINCT unnest(map_keys(tags)) AS tag FROM {source} WHERE tags IS NOT NULL ORDER BY 1"

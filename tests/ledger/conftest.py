@@ -1,0 +1,97 @@
+"""Rows and ledgers as capture writes them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from spanledger import Ledger, _ids
+from spanledger._types import Charge
+from spanledger.sinks.ledger import LedgerSink
+
+_serial = itertools.count()
+
+
+def make_row(**changes: Any) -> dict[str, Any]:
+    """A charge of 2026-11-23 for 0.01; `None` leaves a column out."""
+    row = {
+        "charge_id": _ids.uuid7(1_795_000_000_000_000_000 + next(_serial) * 1_000_000),
+        "started_at": "2026-11-23T10:00:00.000001Z",
+        "provider_name": "openai",
+        "operation": "chat",
+        "billed_model": "gpt-5",
+        "status": "ok",
+        "team": "growth",
+        "input_tokens": 100,
+        "output_tokens": 10,
+        "usage": {"input": 100, "output": 10},
+        "usage_source": "reported",
+        "currency": "USD",
+        "list_cost": "0.01",
+        "contracted_cost": "0.01",
+        "effective_cost": "0.01",
+        "costs": {"input": "0.004", "output": "0.006"},
+        "cost_status": "exact",
+        **changes,
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+@pytest.fixture(name="row")
+def _row() -> Callable[..., dict[str, Any]]:
+    return make_row
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """A ledger that is not there yet."""
+    return Ledger(tmp_path / "spend.ledger")
+
+
+@pytest.fixture
+def book(ledger: Ledger) -> Callable[..., None]:
+    """Appends rows through the real sink, in one segment."""
+    sink = LedgerSink(ledger.path)
+
+    def append(*rows: dict[str, Any]) -> None:
+        for row in rows:
+            sink.book(Charge(row))
+
+    return append
+
+
+@pytest.fixture
+def write_segment(ledger: Ledger) -> Callable[..., Path]:
+    """Writes bytes, or rows, as a segment of another process."""
+
+    def write(content: bytes | list[dict[str, Any]], name: str | None = None) -> Path:
+        if isinstance(content, list):
+            content = b"".join(orjson.dumps(row) + b"\n" for row in content)
+        path = ledger.path / "open" / f"{name or f'other-1-{_ids.uuid7()}'}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a script in a process of its own, and waits for it."""
+
+    def run(source: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        script = tmp_path / f"script{next(_serial)}.py"
+        script.write_text(source)
+        command = [sys.executable, str(script), *arguments]
+        env = {**os.environ, **environment}
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=env)
+
+    return run
