@@ -197,6 +197,9 @@ def _read(column: _schema.Column[Any], facts: Facts, key: str = "") -> Any:
     return decoded.get(key) if key else decoded
 
 
+ALWAYS: Final = When()
+
+
 def read_when(section: Section, fields: Fields, field: str = "when") -> When:
     """The conditions under `field`: a table, all of which must hold, or a list of such tables, one of which must."""
     found = section.take(field, (dict, list), "a table of conditions, or a list of them", {})

@@ -66,6 +66,7 @@ class Section:
             if default is _MISSING:
                 raise self.error(field, f"is missing: it takes {takes}")
             return default
+        value = list(value) if isinstance(value, tuple) else value
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise self.error(field, f"is {value!r}: it takes {takes}")
         return value
@@ -94,7 +95,7 @@ class Section:
     def choice(self, field: str, choices: Iterable[str], default: Any = _MISSING) -> Any:
         """One of the choices."""
         value = self.text(field, default)
-        if value is not None and value not in choices:
+        if value != default and value not in choices:
             raise self.error(field, f"is {value!r}: it takes {' | '.join(choices)}{nearest(value, choices)}")
         return value
 
@@ -118,8 +119,10 @@ class Section:
     def numbers(self, field: str, default: Any = _MISSING) -> Any:
         """A table of owner to number, none negative."""
         value = self.take(field, dict, "a table such as { search = 12, support = 5 }", default)
-        if value is default:
-            return value
+        return value if value is default else self.weights(field, value)
+
+    def weights(self, field: str, value: Mapping[str, Any]) -> dict[str, Decimal]:
+        """A table that is already taken, every value a number that is not negative."""
         return {key: self._positive(f"{field}.{key}", number) for key, number in value.items()}
 
     def _positive(self, field: str, value: Any) -> Decimal:

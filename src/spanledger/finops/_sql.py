@@ -56,6 +56,11 @@ def glob(operand: str, pattern: str) -> str:
     return f"{operand} LIKE {literal(escaped.replace('*', '%').replace('?', '_'))} ESCAPE '!'"
 
 
+def first(column: str, by: str) -> str:
+    """The first value of a column that is there, in the order of another; an aggregate."""
+    return f"arg_min({column}, {by}) FILTER (WHERE {column} IS NOT NULL)"
+
+
 def instant(moment: date) -> str:
     """A moment in UTC as the ledger's timestamps have it."""
     return f"TIMESTAMP '{moment:%Y-%m-%d} 00:00:00'"

@@ -191,11 +191,11 @@ class Rules:
         """The same from Python: `{"tags": {"team": {"default": ..., "rules": [...]}}}`."""
         return read_rules(Section(file, "", {"tags": data.get("tags", {})}), Fields(), folder)
 
-    def resolve(self, row: Mapping[str, Any]) -> dict[str, str]:
-        """Every virtual tag of one charge, given as its stored row."""
-        facts = dict(row)
+    def resolve(self, row: Mapping[str, Any], known: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Every virtual tag of one charge, given as its stored row; those in `known` stand as they are."""
+        facts, known = dict(row), known or {}
         for tag in self.tags:
-            facts[derived(tag.name)] = tag.value(facts)
+            facts[derived(tag.name)] = known.get(tag.name) or tag.value(facts)
         return {tag.name: facts[derived(tag.name)] for tag in self.tags}
 
     def sql(self, source: str) -> str:

@@ -25,6 +25,9 @@ from spanledger.ledger.engines import duckdb as engine
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from spanledger.finops import Statement
+    from spanledger.finops.plan import GivenPlan
+
 T = TypeVar("T")
 
 
@@ -108,18 +111,39 @@ class Ledger:
             raise LedgerError(msg)
         return Trace(key, charges)
 
-    def sql(self, query: str, params: Sequence[Any] = ()) -> Result:
+    def sql(
+        self,
+        query: str,
+        params: Sequence[Any] = (),
+        *,
+        since: When = None,
+        until: When = None,
+        tables: Mapping[str, pa.Table] | None = None,
+    ) -> Result:
         """The answer to SQL of your own, in DuckDB's dialect, over the relations `charges` and `history`.
 
         `charges` is the current view, `history` every row that was ever written. Bind values: `$1`, `$2`, ...
+        `since` and `until` bound the days that are read; rows of those days the query must bound itself. Where Arrow
+        `tables` are given the query is over those, by name, and no charge is read.
         """
+        if tables is not None:
+            return Result(self._engine.over(tables, query, params))
 
         def ask(relation: Relation) -> Result:
             for name, rows in (("charges", relation.current), ("history", relation.history)):
                 self._engine.connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {rows}")
             return Result(self._engine.query(query, params))
 
-        return self._reading(ask, Period())
+        return self._reading(ask, period(since, until))
+
+    def allocate(self, plan: GivenPlan, period: str | tuple[Any, Any]) -> Statement:
+        """Who owns the cost of a period by a plan: `ledger.allocate("plan.toml", "2026-11")`.
+
+        See `spanledger.finops.allocate`. Raises `PlanError` that names the file, the place and the field.
+        """
+        from spanledger.finops import allocate
+
+        return allocate(self, plan, period)
 
     def tags(self) -> list[str]:
         """The names of the tags that charges carry besides the columns of their own."""

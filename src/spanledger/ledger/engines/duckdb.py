@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,6 +50,16 @@ class DuckDB:
             return _no_rows() if answer is None else answer.to_arrow_table()
         except _errors() as error:
             raise LedgerError(_readable(error)) from error
+
+    def over(self, tables: Mapping[str, pa.Table], sql: str, params: Sequence[Any] = ()) -> pa.Table:
+        """The rows of a question to Arrow tables, each under its name for as long as the question runs."""
+        for name, table in tables.items():
+            self.connection.register(name, table)
+        try:
+            return self.query(sql, params)
+        finally:
+            for name in tables:
+                self.connection.unregister(name)
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
