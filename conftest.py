@@ -10,7 +10,7 @@ import gc
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -26,11 +26,11 @@ WORLD = "_world"
 
 
 def open_world(namespace: dict[str, Any]) -> None:
-    """A directory, a provider server and the variables that lead the SDKs to it."""
+    """A directory of its own, and a provider server to which the SDKs come by themselves."""
     world = namespace[WORLD] = ExitStack()
     world.enter_context(working_in(world.enter_context(tempfile.TemporaryDirectory())))
     server = namespace["server"] = world.enter_context(ProviderServer())
-    world.enter_context(environment(variables_for(server.base_url)))
+    world.enter_context(server.environment())
     world.callback(spanledger.uninstrument)
 
 
@@ -42,32 +42,6 @@ def close_world(namespace: dict[str, Any]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
-
-
-def variables_for(base_url: str) -> Mapping[str, str]:
-    """The environment in which every SDK calls the server."""
-    return {
-        "OPENAI_BASE_URL": f"{base_url}/v1",
-        "OPENAI_API_KEY": "any",
-        "ANTHROPIC_BASE_URL": base_url,
-        "ANTHROPIC_API_KEY": "any",
-        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": base_url,
-        "AWS_ACCESS_KEY_ID": "any",
-        "AWS_SECRET_ACCESS_KEY": "any",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-
-
-@contextmanager
-def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """The process's environment with these variables, for a block."""
-    before = dict(os.environ)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 @contextmanager

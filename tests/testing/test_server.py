@@ -307,3 +307,22 @@ class TestFaults:
         server.reply(refused(400))
         with pytest.raises(ClientError, match="ValidationException"):
             bedrock.invoke_model(modelId=MODELS[0], body=b"{}")
+
+
+def test_every_sdk_comes_here_by_its_environment(server: ProviderServer) -> None:
+    with server.environment():
+        with openai.OpenAI() as client:
+            client.responses.create(model="gpt-5-mini", input="hello")
+        with anthropic.Anthropic() as client:
+            client.messages.create(model="claude-sonnet-5", max_tokens=9, messages=HELLO)
+        bedrock = boto3.Session().client("bedrock-runtime")
+        bedrock.converse(modelId="amazon.nova-lite-v1:0", messages=QUESTION)
+        bedrock.close()
+        with genai.Client() as client:
+            client.models.generate_content(model="gemini-2.5-flash", contents="hello")
+    assert [request.headers["host"] for request in server.requests] == [
+        "api.openai.com",
+        "api.anthropic.com",
+        "bedrock-runtime.us-east-1.amazonaws.com",
+        "generativelanguage.googleapis.com",
+    ]

@@ -24,8 +24,8 @@ class Request(NamedTuple):
 
     @classmethod
     def of(cls, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Request:
-        """From a request line's target, such as `/v1/messages?beta=true`."""
-        path, _, query = target.partition("?")
+        """From a request line's target, such as `/v1/messages?beta=true`; a proxy is given a whole URL."""
+        path, _, query = re.sub("^https?://[^/]*", "", target).partition("?")
         first = {name: values[0] for name, values in parse_qs(query).items()}
         return cls(method, unquote(path), first, {name.lower(): value for name, value in headers.items()}, body)
 

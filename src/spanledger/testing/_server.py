@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import os
 import select
 import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,20 @@ LOOK_SECONDS: Final = 0.02
 """How often a server that holds its answer looks whether the client has gone."""
 
 ERROR: Final = 400
+
+HOSTS: Final[Mapping[str, str]] = {
+    "OPENAI_API_KEY": "any",
+    "OPENAI_BASE_URL": "http://api.openai.com/v1",
+    "ANTHROPIC_API_KEY": "any",
+    "ANTHROPIC_BASE_URL": "http://api.anthropic.com",
+    "AWS_ACCESS_KEY_ID": "any",
+    "AWS_SECRET_ACCESS_KEY": "any",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "http://bedrock-runtime.us-east-1.amazonaws.com",
+    "GEMINI_API_KEY": "any",
+    "GOOGLE_GEMINI_BASE_URL": "http://generativelanguage.googleapis.com",
+}
+"""Where each SDK finds its provider, without encryption, so that a proxy can answer."""
 
 
 class ProviderServer:
@@ -55,6 +70,21 @@ class ProviderServer:
     def requests(self) -> list[Request]:
         """Every request so far, as it came over the wire."""
         return [exchange.request for exchange in self.exchanges]
+
+    @contextmanager
+    def environment(self) -> Iterator[None]:
+        """Sets the variables by which every SDK comes here, for a block, while it names its provider's own host.
+
+        The server is the HTTP proxy then. Calls are priced as the provider's, where those to a `base_url` on this
+        machine would be an unknown host's. Clients are to be made inside the block.
+        """
+        before = dict(os.environ)
+        os.environ.update(HOSTS, HTTP_PROXY=self.base_url, http_proxy=self.base_url, NO_PROXY="", no_proxy="")
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
     def reply(self, *replies: Reply) -> Self:
         """Adds to the script: the next requests get these replies, in order."""
