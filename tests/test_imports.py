@@ -24,9 +24,7 @@ with spanledger.workflow("research", customer="acme"), spanledger.tag(feature="s
 
 def modules_after(code: str) -> set[str]:
     """The modules that a fresh interpreter has loaded once it ran the code."""
-    run = subprocess.run(
-        [sys.executable, "-c", f"{code}\n{LIST_MODULES}"], capture_output=True, check=True, text=True
-    )
+    run = subprocess.run([sys.executable, "-c", f"{code}\n{LIST_MODULES}"], capture_output=True, check=True, text=True)
     return set(json.loads(run.stdout))
 
 

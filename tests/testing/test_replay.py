@@ -98,7 +98,7 @@ def test_the_real_sdks_over_some_recordings(tmp_path: Path) -> None:
     with gzip.open(CORPUS, "rt") as cases, gzip.open(some, "wt") as chosen:
         chosen.writelines(itertools.islice((line for line in cases if '"provider": "openai"' in line), 20))
     arguments = [str(some), "--harness", str(SHARED / "conformance"), "--json", str(tmp_path / "table.json")]
-    run = subprocess.run(  # noqa: S603 -- our own interpreter and our own module
+    run = subprocess.run(
         [sys.executable, "-m", "spanledger.testing.replay", *arguments, "--require", "95"],
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""What `make demo` and `spanledger demo` run: the application of `demo_app` against the loopback server, and its cost."""
+"""What `make demo` and `spanledger demo` run: the application of `demo_app` on the loopback server, and its cost."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 QUESTIONS: Final = ("Where is my invoice?", "How do I add a user?", "Why is the export empty?")
 TEXTS: Final = ("The minutes of Monday.", "A contract of ninety pages.")
+SHOWN: Final = ("charges", "input_tokens", "output_tokens", "list_cost")
 CUSTOMERS: Final = ("acme", "globex", "initech")
 
 
@@ -89,8 +90,9 @@ def answer(request: Request) -> Reply:
 def show(path: Path, run: Run) -> None:
     """Cost by owner, and the tree of one chain."""
     ledger = spanledger.Ledger(path)
-    for by in (["team"], ["team", "feature"], ["customer"], ["provider_name", "model"]):
-        print(f"\nCost by {' and '.join(by)}, in US dollars\n\n{ledger.cost(by=by).to_text()}")
+    for by in (["team"], ["feature"], ["customer"], ["provider_name", "model"]):
+        cost = ledger.cost(by=by).select([*by, *SHOWN])
+        print(f"\nCost by {' and '.join(by)}, in US dollars\n\n{cost.to_text()}")
     print(f"\nOne run of the workflow {run.workflow}, by step and call\n\n{ledger.trace(run.workflow_id).to_text()}")
     print(f"\nThe application knew it as it ran: run.cost is {run.cost}, of {run.charges} charges")
 
