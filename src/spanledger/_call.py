@@ -135,8 +135,10 @@ class Call:
 
     @_faults.guarded("leave a call")
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        _leave(self)
-        _conclude(self, error)
+        try:
+            _leave(self)
+        finally:
+            _conclude(self, error)
 
     def tally(self) -> Tally:
         """The record of one more HTTP response of this call."""
@@ -170,7 +172,6 @@ def _take(once: list[bool]) -> bool:
         return False
 
 
-@_faults.guarded("leave the context of a call")
 def _leave(call: Call) -> None:
     if call._entered is not None:
         restore(call._entered)
@@ -178,7 +179,6 @@ def _leave(call: Call) -> None:
         call.span.leave(call._span_token)
 
 
-@_faults.guarded("conclude a call")
 def _conclude(call: Call, error: BaseException | None) -> None:
     call.error = error
     call._returned = True
@@ -233,28 +233,24 @@ class Tally:
         if self.ends_with_next:
             self.end("read")
 
-    @_faults.guarded("end a response")
+    @_faults.guarded("settle a response")
     def end(self, how: str, error: BaseException | None = None) -> None:
         """The body is over: `read` to its end, `closed` by the application, `dropped` unread, or `failed`.
 
         Only the first call counts; it books the charge.
         """
-        if _take(self._over):
-            _settle(self, how, error)
+        if not _take(self._over):
+            return
+        self.how = how
+        self.error = error
+        try:
+            if meter is not None:
+                meter.settle(self)
+        finally:
+            unsettled.discard(self)
+            self.call.closed()
 
     @property
     def complete(self) -> bool:
         """Whether the event has come after which nothing billable follows."""
         return bool(self.state.get("_done")) or not self.call.stream
-
-
-@_faults.guarded("settle a response")
-def _settle(tally: Tally, how: str, error: BaseException | None) -> None:
-    tally.how = how
-    tally.error = error
-    try:
-        if meter is not None:
-            meter.settle(tally)
-    finally:
-        unsettled.discard(tally)
-        tally.call.closed()

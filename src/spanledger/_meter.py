@@ -5,21 +5,26 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
-from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from spanledger import _call, _faults, _ids, _seen, _tags, prices
 from spanledger._call import Call, Tally
-from spanledger._types import OWNERS, Charge, Priced, Quantity, Row, Sink, Spans, Usage
-from spanledger._units import money_text, quantity_json
+from spanledger._endings import price_of_failure, write_failure, write_outcome
+from spanledger._rows import (
+    LONGEST,
+    instant,
+    put,
+    write_context,
+    write_money,
+    write_provider_cost,
+    write_run,
+    write_span,
+    write_tags,
+    write_usage,
+)
+from spanledger._types import Charge, Priced, Row, Sink, Spans, Usage
 from spanledger.providers import hooks
 from spanledger.providers._reading import Origin
-
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-NOT_BILLED: Final = "0"
-LONGEST: Final = 256
-"""Names that a provider or an application chose are cut at this length."""
 
 
 class Meter:
@@ -45,7 +50,9 @@ class Meter:
         """Fills in what is known at the start: who, what and where."""
         call.row = row = _opening(call, self.identity)
         if self.spans is not None and not call.api.lookup:
-            call.span = self.spans.begin({**row, "_sdk": call.sdk, "_native_span": call.native_span})
+            row["_native_span"] = call.native_span
+            call.span = self.spans.begin(row)
+            del row["_native_span"]
         _locate(call, row)
 
     def settle(self, tally: Tally) -> None:
@@ -57,14 +64,15 @@ class Meter:
     def _settle(self, tally: Tally, reading: Any) -> None:
         call, origin = tally.call, reading.origin
         row = _continued(origin) if origin else _answered(tally)
-        _put(row, response_id=reading.response_id, response_model=reading.response_model)
+        put(row, "response_id", reading.response_id)
+        put(row, "response_model", reading.response_model)
         if reading.finish_reasons:
             row["finish_reasons"] = [reason[:LONGEST] for reason in reading.finish_reasons]
-        _put(row, **_outcome(tally))
+        write_outcome(row, tally)
         priced = _price(tally, reading, row)
-        _write_money(row, priced)
-        _write_context(row, reading.context)
-        _write_provider_cost(row, reading.provider_cost)
+        write_money(row, priced)
+        write_context(row, reading.context)
+        write_provider_cost(row, reading.provider_cost)
         self._book(call, Charge(row), priced, origin)
         if reading.awaits:
             begun = origin or Origin(
@@ -79,9 +87,9 @@ class Meter:
         row = dict(call.row)
         _relocate(call, row)
         row["duration_ms"] = round(call.elapsed_ms, 3)
-        _put(row, **_failure(error))
-        priced = _price_of_failure(error)
-        _write_money(row, priced)
+        write_failure(row, error)
+        priced = price_of_failure(error)
+        write_money(row, priced)
         self._book(call, Charge(row), priced)
 
     def finish(self, call: Call) -> None:
@@ -93,8 +101,8 @@ class Meter:
         """Books a row that no SDK call made, such as a metered quantity, under the tags in force here."""
         here = _tags.scope()
         full = {"charge_id": _ids.uuid7(), "started_at": instant(), **self.identity}
-        _write_tags(full, here.tags)
-        _write_run(full, here.run)
+        write_tags(full, _tags.base, here.tags)
+        write_run(full, here.run)
         full.update(row)
         charge = Charge(full)
         self._deliver(charge)
@@ -156,12 +164,6 @@ def describe() -> dict[str, Any]:
     }
 
 
-def instant(at_ns: int | None = None) -> str:
-    """A time as it stands in a row: ISO 8601, UTC, microseconds. `at_ns` is nanoseconds since 1970, or now."""
-    moment = datetime.now(timezone.utc) if at_ns is None else EPOCH + timedelta(microseconds=at_ns // 1000)
-    return moment.isoformat(timespec="microseconds")[:26] + "Z"
-
-
 def _opening(call: Call, identity: Row) -> Row:
     charge_id = _ids.uuid7(call.started_ns)
     row: Row = {
@@ -173,9 +175,10 @@ def _opening(call: Call, identity: Row) -> Row:
         "stream": call.stream,
         **identity,
     }
-    _put(row, request_model=call.request.model, server_address=call.server_address)
-    _write_tags(row, call.scope.tags)
-    _write_run(row, call.scope.run)
+    put(row, "request_model", call.request.model)
+    put(row, "server_address", call.server_address)
+    write_tags(row, _tags.base, call.scope.tags)
+    write_run(row, call.scope.run)
     return row
 
 
@@ -209,7 +212,7 @@ def _price(tally: Tally, reading: Any, row: Row) -> Priced:
     if usage is None:
         return Priced("unknown", reason=reading.note or "the response reported no usage")
     row["usage_source"] = source
-    _write_usage(row, usage)
+    write_usage(row, usage)
     if not usage.usable:
         return Priced("unknown", reason=f"usage: {usage.flaw}")
     priced = prices.rate(
@@ -223,30 +226,11 @@ def _price(tally: Tally, reading: Any, row: Row) -> Priced:
     return _qualify(priced, usage, source, reading.note)
 
 
-def _put(row: Row, **values: str | None) -> None:
-    row.update({name: value[:LONGEST] for name, value in values.items() if value})
-
-
-def _write_tags(row: Row, tags: Mapping[str, str]) -> None:
-    merged = {**_tags.base, **tags}
-    rest = {name: value for name, value in merged.items() if name not in OWNERS}
-    row.update({name: merged[name] for name in OWNERS if name in merged})
-    if rest:
-        row["tags"] = rest
-
-
-def _write_run(row: Row, run: Any) -> None:
-    if run is not None:
-        row.update(
-            workflow=run.workflow, workflow_id=run.workflow_id, trace_id=run.trace_id, parent_span_id=run.span_id
-        )
-
-
 def _locate(call: Call, row: Row) -> None:
     """The span's ids where there is one; inside a workflow without OpenTelemetry, ids of our own."""
     span = call.span
     if span is not None and span.trace_id:
-        _put(row, trace_id=span.trace_id, span_id=span.span_id, parent_span_id=span.parent_span_id)
+        write_span(row, span)
     elif call.scope.run is not None:
         row["span_id"] = _ids.span_id()
 
@@ -255,7 +239,7 @@ def _relocate(call: Call, row: Row) -> None:
     """A span that the SDK or another library opened is known only once the call runs."""
     span = call.span
     if span is not None and span.span_id:
-        row.update(trace_id=span.trace_id, span_id=span.span_id, parent_span_id=span.parent_span_id)
+        write_span(row, span)
 
 
 def _read_unread(tally: Tally) -> None:
@@ -265,50 +249,6 @@ def _read_unread(tally: Tally) -> None:
         return
     for body in response():
         tally.fold(tally.state, body)
-
-
-def _outcome(tally: Tally) -> dict[str, str | None]:
-    if tally.error is not None:
-        return _failure(tally.error)
-    if tally.complete:
-        return {"status": "ok", "error_type": tally.state.get("_error")}
-    return {"status": "aborted", "error_type": tally.state.get("_error")}
-
-
-ABORTS: Final = ("CancelledError", "GeneratorExit", "KeyboardInterrupt", "SystemExit")
-
-
-def _failure(error: BaseException) -> dict[str, str | None]:
-    kind = type(error).__name__
-    return {"status": "aborted" if kind in ABORTS else "error", "error_type": kind}
-
-
-def _price_of_failure(error: BaseException) -> Priced:
-    """A status of 4xx or 5xx is not billed, nor a call that never left; what timed out or was cut may be."""
-    if isinstance(_status_of(error), int):
-        return Priced("not_billed", 0)
-    if _sent(error):
-        return Priced("unknown", reason=f"{type(error).__name__}: the provider may have billed it")
-    return Priced("not_billed", 0)
-
-
-def _status_of(error: BaseException) -> Any:
-    for name in ("status_code", "code"):  # the latter is google-genai's; elsewhere it is text
-        status = getattr(error, name, None)
-        if isinstance(status, int):
-            return status
-    response = getattr(error, "response", None)
-    return response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, Mapping) else None
-
-
-UNSENT: Final = {"ConnectError", "ConnectTimeout", "EndpointConnectionError", "ConnectTimeoutError", "ProxyError"}
-LOST_ON_THE_WAY: Final = ("Connection", "Timeout", "Protocol", "ReadError", "Cancelled", "KeyboardInterrupt")
-
-
-def _sent(error: BaseException) -> bool:
-    """Whether the request may have reached the provider before it failed."""
-    names = {type(error).__name__, type(error.__cause__).__name__}
-    return not names & UNSENT and any(part in name for name in names for part in LOST_ON_THE_WAY)
 
 
 def _price_context(row: Row, context: Mapping[str, str]) -> Mapping[str, str]:
@@ -327,49 +267,3 @@ def _qualify(priced: Priced, usage: Usage, source: str, note: str | None) -> Pri
     if usage.flaw:
         return priced._replace(status="estimated", reason=f"usage: {usage.flaw}")
     return priced
-
-
-def _write_usage(row: Row, usage: Usage) -> None:
-    if usage.units:
-        row["usage"] = {unit: quantity_json(quantity) for unit, quantity in usage.units.items()}
-    totals: dict[str, Quantity | None] = {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cache_read_tokens": usage.cache_read_tokens,
-        "cache_write_tokens": usage.cache_write_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-    }
-    row.update({name: total for name, total in totals.items() if total is not None})
-
-
-def _write_money(row: Row, priced: Priced) -> None:
-    row["cost_status"] = priced.status
-    _put(row, cost_reason=priced.reason, price_ref=priced.price_ref, billed_model=priced.billed_model)
-    if priced.list_cost is None:
-        return
-    row["currency"] = priced.currency
-    row["list_cost"] = listed = money_text(priced.list_cost)
-    contracted = priced.contracted_cost
-    row["contracted_cost"] = listed if contracted is None else money_text(contracted)
-    effective = priced.effective_cost
-    row["effective_cost"] = row["contracted_cost"] if effective is None else money_text(effective)
-    if priced.costs:
-        row["costs"] = {unit: money_text(amount) for unit, amount in priced.costs.items()}
-
-
-def _write_context(row: Row, context: Mapping[str, str]) -> None:
-    if context:
-        row["price_context"] = {name: value[:LONGEST] for name, value in context.items()}
-        _put(row, service_tier=context.get("service_tier"), region=context.get("region"))
-
-
-def _write_provider_cost(row: Row, stated: str | None) -> None:
-    if stated is None:
-        return
-    try:
-        amount = Decimal(stated)
-    except InvalidOperation:
-        return
-    if amount.is_finite() and 0 <= amount < Decimal(10) ** 12:
-        row["provider_cost"] = format(amount.quantize(Decimal("1e-15")).normalize(), "f")
-        row["cost_source"] = "provider"

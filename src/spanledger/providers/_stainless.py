@@ -105,7 +105,7 @@ class Stainless:
         api = self._route(options)
         if api is None:
             return None
-        tags = only.get(client)
+        tags = only.get(client) if only else None
         if tags is None and not everything.metered:
             return None
         host, provider_name = self._identify(client)

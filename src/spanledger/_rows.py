@@ -1,0 +1,131 @@
+"""Writing a row: each function puts one group of columns into it, and leaves out what is not known.
+
+It runs for every call, so a row is written straight into one dict, with few calls and no copies.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from spanledger._types import OWNERS, Priced, Row, Usage
+from spanledger._units import MEMBERS, UNITS, money_text, quantity_json
+
+LONGEST: Final = 256
+"""Names that a provider or an application chose are cut at this length."""
+
+LARGEST_COST: Final = 10**12
+"""A provider's own statement of a cost above this is no cost."""
+
+TOTALS: Final[Mapping[str, tuple[str, ...]]] = {
+    unit: tuple(f"{total}_tokens" for total, members in MEMBERS.items() if unit in members) for unit in UNITS
+}
+"""The columns of inclusive totals that each unit counts in."""
+
+_second: tuple[int, str] = (0, "1970-01-01T00:00:00")
+
+
+def instant(at_ns: int | None = None) -> str:
+    """A time as it stands in a row: ISO 8601, UTC, microseconds. `at_ns` is nanoseconds since 1970, or now."""
+    global _second  # noqa: PLW0603 -- many calls begin within one second, whose text is made once
+    second, nanos = divmod(time.time_ns() if at_ns is None else at_ns, 10**9)
+    known, text = _second
+    if known != second:
+        text = datetime.fromtimestamp(second, timezone.utc).isoformat()[:19]
+        _second = (second, text)
+    return f"{text}.{nanos // 1000:06d}Z"
+
+
+def put(row: Row, name: str, value: str | None) -> None:
+    """Writes a name that somebody else chose, if it is known."""
+    if value:
+        row[name] = value if len(value) <= LONGEST else value[:LONGEST]
+
+
+def write_tags(row: Row, *layers: Mapping[str, str]) -> None:
+    """Writes tags, the later layer wins: owners have columns, the rest one map."""
+    rest: dict[str, str] = {}
+    for tags in layers:
+        for name, value in tags.items():
+            if name in OWNERS:
+                row[name] = value
+            else:
+                rest[name] = value
+    if rest:
+        row["tags"] = rest
+
+
+def write_run(row: Row, run: Any) -> None:
+    """Writes the workflow that a call belongs to, and the trace that the workflow is."""
+    if run is not None:
+        row["workflow"] = run.workflow
+        row["workflow_id"] = run.workflow_id
+        row["trace_id"] = run.trace_id
+        row["parent_span_id"] = run.span_id
+
+
+def write_span(row: Row, span: Any) -> None:
+    """Writes the ids of a span."""
+    put(row, "trace_id", span.trace_id)
+    put(row, "span_id", span.span_id)
+    put(row, "parent_span_id", span.parent_span_id)
+
+
+def write_usage(row: Row, usage: Usage) -> None:
+    """Writes every unit, and the inclusive totals that they sum up to."""
+    units = usage.units
+    if not units:
+        return
+    written: dict[str, Any] = {}
+    for unit, quantity in units.items():
+        written[unit] = quantity if quantity.__class__ is int else quantity_json(quantity)
+        for total in TOTALS.get(unit, ()):
+            row[total] = row.get(total, 0) + int(quantity)
+    row["usage"] = written
+
+
+def write_money(row: Row, priced: Priced) -> None:
+    """Writes a price: no amount at all where none is known."""
+    row["cost_status"] = priced.status
+    put(row, "cost_reason", priced.reason)
+    put(row, "price_ref", priced.price_ref)
+    put(row, "billed_model", priced.billed_model)
+    amount = priced.list_cost
+    if amount is None:
+        return
+    row["currency"] = priced.currency
+    row["list_cost"] = text = money_text(amount)
+    row["contracted_cost"] = text = _amount(priced.contracted_cost, amount, text)
+    row["effective_cost"] = _amount(priced.effective_cost, amount, text)
+    if priced.costs:
+        row["costs"] = {unit: money_text(part) for unit, part in priced.costs.items()}
+
+
+def _amount(femtos: int | None, other: int, text: str) -> str:
+    """The text of an amount; where it is not stated, or the same as another, the other's."""
+    return text if femtos is None or femtos == other else money_text(femtos)
+
+
+def write_context(row: Row, context: Mapping[str, str]) -> None:
+    """Writes what decided the price besides the model, so that the row can be priced again."""
+    if not context:
+        return
+    row["price_context"] = {name: value[:LONGEST] for name, value in context.items()}
+    put(row, "service_tier", context.get("service_tier"))
+    put(row, "region", context.get("region"))
+
+
+def write_provider_cost(row: Row, stated: str | None) -> None:
+    """Writes a cost that the provider stated, where it is one."""
+    if stated is None:
+        return
+    try:
+        amount = Decimal(stated)
+    except InvalidOperation:
+        return
+    if amount.is_finite() and 0 <= amount < LARGEST_COST:
+        row["provider_cost"] = format(amount.quantize(Decimal("1e-15")).normalize(), "f")
+        row["cost_source"] = "provider"
