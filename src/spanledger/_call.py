@@ -7,7 +7,7 @@ gathers what the response says. The meter turns every tally into one charge.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Final, Protocol
 
@@ -56,6 +56,9 @@ class Metered(Protocol):
 meter: Meter | None = None
 """Set by `spanledger.configure`; without one no call is looked at."""
 
+shield: Callable[[bool], Any] | None = None
+"""Keeps baggage from the provider; `spanledger._baggage` sets it."""
+
 current: Final[ContextVar[Call | None]] = ContextVar("spanledger.call", default=None)
 
 unsettled: Final[set[Tally]] = set()
@@ -70,6 +73,7 @@ class Call:
         "_open",
         "_over",
         "_returned",
+        "_shield",
         "_span_token",
         "api",
         "charges",
@@ -119,6 +123,7 @@ class Call:
         self.charges: list[Charge] = []
         self.error: BaseException | None = None
         self._entered: Any = None
+        self._shield: Any = None
         self._span_token: Any = None
         self._open = 0
         self._returned = False
@@ -128,6 +133,8 @@ class Call:
     def __enter__(self) -> Call:
         if meter is not None:
             meter.begin(self)
+        if shield is not None:
+            self._shield = shield(self.native_span)
         self._entered = current.set(self)
         if self.span is not None:
             self._span_token = self.span.enter()
@@ -177,6 +184,8 @@ def _leave(call: Call) -> None:
         restore(call._entered)
     if call._span_token is not None and call.span is not None:
         call.span.leave(call._span_token)
+    if call._shield is not None:
+        restore(call._shield)
 
 
 def _conclude(call: Call, error: BaseException | None) -> None:

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from spanledger import _faults, _meter, _tags
+from spanledger import _baggage, _faults, _meter, _tags
 from spanledger._settings import Settings, read
 from spanledger._types import Sink
 from spanledger.errors import ConfigurationError
@@ -37,6 +37,7 @@ def configure(**settings: Unpack[Settings]) -> None:
     _tags.base.update(_tags.clean(values["tags"]))
     names = ("service_name", "release")
     _meter.meter.identity = {name: values[name] for name in names if values[name]}
+    _baggage.configure(values["baggage_in"], values["baggage_out"], values["provider_baggage"])
     chosen = {name: values[name] for name in OTEL if values[name] is not None}
     otel = OTel(**chosen, health=_faults.totals, tags_in=_tags.tags_in)
     _meter.meter.spans = otel

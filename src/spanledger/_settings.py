@@ -22,6 +22,9 @@ class Settings(TypedDict, total=False):
     metrics: Iterable[str]
     metric_tags: Iterable[str]
     metric_top: Mapping[str, int] | None
+    baggage_in: Iterable[str]
+    baggage_out: Iterable[str]
+    provider_baggage: str
     include_usage: bool
     include_usage_hosts: Iterable[str]
 
@@ -82,6 +85,12 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         Setting("metrics", None, "SPANLEDGER_METRICS", words, NAMES, "Names of metrics, by convention."),
         Setting("metric_tags", None, "SPANLEDGER_METRIC_TAGS", words, NAMES, "Tags that metrics carry."),
         Setting("metric_top", None, "SPANLEDGER_METRIC_TOP", counts, (Mapping,), "Tags cut to their largest values."),
+        Setting("baggage_in", (), "SPANLEDGER_BAGGAGE_IN", words, NAMES, "Entries of incoming baggage taken as tags."),
+        Setting("baggage_out", (), "SPANLEDGER_BAGGAGE_OUT", words, NAMES, "Tags sent on, but never to a provider."),
+        Setting(
+            *("provider_baggage", "warn", "SPANLEDGER_PROVIDER_BAGGAGE", str, (str,)),
+            "An application's own baggage when a provider is called: `warn`, `strip` or `keep`.",
+        ),
         Setting(
             *("include_usage", True, "SPANLEDGER_INCLUDE_USAGE", switch, (bool,)),
             "Whether chat streams are asked for their usage; what that adds is hidden from the application.",

@@ -43,16 +43,23 @@ base: dict[str, str] = {}
 """The tags of the whole process, from `instrument(tags=...)`."""
 
 
-def scope() -> Scope:
-    """The scope in force here."""
-    found = get_value(KEY)
-    return found if isinstance(found, Scope) else EMPTY
+received: Callable[[Context | None], Mapping[str, str]] | None = None
+"""Reads tags from incoming baggage, where `baggage_in` allows some; `spanledger._baggage` sets it."""
+
+
+def scope(context: Context | None = None) -> Scope:
+    """The scope in force here, or in a context."""
+    found = get_value(KEY, context)
+    here = found if isinstance(found, Scope) else EMPTY
+    if received is None:
+        return here
+    return here._replace(tags={**received(context), **here.tags})
 
 
 def tags_in(context: Context | None = None) -> Mapping[str, str]:
     """The tags of a tagged block, in any context; none outside of one."""
-    found = get_value(KEY, context)
-    return {**base, **found.tags} if isinstance(found, Scope) else {}
+    tags = scope(context).tags
+    return {**base, **tags} if tags else tags
 
 
 def clean(tags: Mapping[str, Any]) -> dict[str, str]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any, Final
 
 import orjson
 
 from spanledger import _call, _faults
 from spanledger._call import Call, Tally
+from spanledger._tags import restore
 from spanledger.providers._hooks import Hook, Patch
 from spanledger.providers._reading import Request
 from spanledger.providers._stainless import everything, only
@@ -97,6 +99,24 @@ def _host(url: str) -> str | None:
     return url.split("/")[2].partition(":")[0] if url.count("/") > 1 else None
 
 
+_shielded: Final[ContextVar[Any]] = ContextVar("spanledger.shielded", default=None)
+
+
+@_faults.guarded("shield a request")
+def _on_send(**_: Any) -> None:
+    """Every request that is sent is followed by the event below, whether it is answered or fails."""
+    if _call.meter is not None and _call.shield is not None:
+        _shielded.set(_call.shield(False))
+
+
+@_faults.guarded("take a shield down")
+def _on_received(**_: Any) -> None:
+    token = _shielded.get()
+    if token is not None:
+        _shielded.set(None)
+        restore(token)
+
+
 @_faults.guarded("take a response")
 def _on_after(http_response: Any, parsed: Any, model: Any, context: dict[str, Any], **_: Any) -> None:
     call: Call | None = context.pop(CALL, None)
@@ -148,6 +168,8 @@ def _on_error(exception: BaseException, context: dict[str, Any], **_: Any) -> No
 HANDLERS: Final[tuple[tuple[str, Callable[..., None]], ...]] = (
     (f"provide-client-params.{SERVICE}", _on_params),
     (f"before-call.{SERVICE}", _on_before),
+    (f"before-send.{SERVICE}", _on_send),
+    (f"response-received.{SERVICE}", _on_received),
     (f"after-call.{SERVICE}", _on_after),
     (f"after-call-error.{SERVICE}", _on_error),
 )
