@@ -138,7 +138,7 @@ class Charge:
     cache_write_tokens = Integer("usage", "The part of the input that was written to the cache.")
     reasoning_tokens = Integer("usage", "The part of the output that is reasoning.")
     usage = QuantityMap("usage", "Every disjoint unit and its quantity.", focus="ConsumedQuantity")
-    usage_source = Text("usage", "`reported`, `partial` or `estimated`.")
+    usage_source = Text("usage", "`reported`, `request` (counted from what was sent), `partial` or `estimated`.")
 
     currency = Text("money", "ISO 4217.", focus="BillingCurrency")
     list_cost = Money("money", "At the public price.", focus="ListCost")

@@ -27,7 +27,7 @@ class Origin(NamedTuple):
     """The call that a response of another call belongs to: a background response that is polled, a batch.
 
     `row` is all that is known of it. What is booked for one that `corrects` takes the place of the charge that the row
-    names, of which `counted` femtos went to its workflow run.
+    names, of which `counted` femtos went to its workflow run. `usage` is what it was read to use.
     """
 
     row: Row
@@ -35,6 +35,7 @@ class Origin(NamedTuple):
     started_ns: int = 0
     corrects: bool = False
     counted: int | None = None
+    usage: Usage | None = None
 
 
 class Reading(NamedTuple):
@@ -127,9 +128,12 @@ class UsageTable:
         return units
 
     def _beside(self, unit: str, counts: Mapping[str, int], total: int | None) -> bool:
-        """XAI and others leave reasoning out of the output that they report: their own total tells."""
-        return unit == "reasoning" and total == sum(counts.get(whole, 0) for whole in self.wholes) + counts[unit]
+        """XAI and others leave reasoning out of the output that they report, Mistral audio out of the input."""
+        return unit in BESIDE and total == sum(counts.get(whole, 0) for whole in self.wholes) + counts[unit]
 
+
+BESIDE: Final = ("reasoning", "input_audio")
+"""Parts that some providers do not count in their whole: their own total tells."""
 
 TOTAL: Final = "total"
 """The name under which a table keeps the provider's own sum; no unit has it."""

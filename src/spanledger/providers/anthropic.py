@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from spanledger.providers._folding import ignore, merge_usage, read_unbilled, see, stated_cost
 from spanledger.providers._reading import Api, Body, Reading, Request, State, UsageTable, keep, paths, text
 from spanledger.providers._stainless import Stainless
-from spanledger.providers.openai import merge_usage, see, stated_cost
 
 TOKENS = UsageTable(
     wholes={"output": paths("output_tokens"), "cache_write": paths("cache_creation_input_tokens")},
@@ -85,8 +85,30 @@ def _context(usage: object) -> Mapping[str, str]:
     return {name: value for name in names if (value := text(usage.get(name)))}
 
 
+def fold_completion(state: State, event: Body) -> None:
+    """A Text Completion body or event, of the API before Messages: it reports no usage."""
+    keep(state, event, "id", "log_id", "model", "stop_reason")
+    if isinstance(event.get("completion"), str):
+        see(state, event["completion"])
+    if event.get("stop_reason") is not None:
+        state["_done"] = True
+
+
+def read_completion(state: State, request: Request) -> Reading:
+    """The reading of a Text Completion."""
+    reading = read_messages(state, request)
+    return reading._replace(response_id=reading.response_id or text(state.get("log_id")))
+
+
 MESSAGES = Api("messages", "chat", fold_messages, read_messages)
-ROUTES: Mapping[str, Api] = {"/v1/messages": MESSAGES}
+COMPLETE = Api("complete", "text_completion", fold_completion, read_completion)
+COUNT_TOKENS = Api("messages.count_tokens", "count_tokens", ignore, read_unbilled, billed=False)
+
+ROUTES: Mapping[str, Api] = {
+    "/v1/messages": MESSAGES,
+    "/v1/messages/count_tokens": COUNT_TOKENS,
+    "/v1/complete": COMPLETE,
+}
 
 PLATFORMS: Mapping[str, str] = {
     "AnthropicBedrock": "aws.bedrock",

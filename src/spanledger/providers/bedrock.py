@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from spanledger.providers._folding import merge_usage, see
 from spanledger.providers._reading import Api, Body, Reading, Request, State, UsageTable, dig, keep, paths, text
-from spanledger.providers.openai import merge_usage, see
 
 CONVERSE_TOKENS = UsageTable(
     wholes={"cache_write": paths("cacheWriteInputTokens", "cacheWriteInputTokenCount")},

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from spanledger._types import Usage
+from spanledger.providers._folding import see
 from spanledger.providers._reading import (
     Api,
     Body,
@@ -22,7 +23,6 @@ from spanledger.providers._reading import (
     paths,
     text,
 )
-from spanledger.providers.openai import see
 
 TOKENS = UsageTable(
     wholes={

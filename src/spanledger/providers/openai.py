@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
+from spanledger import _seen
+from spanledger.providers import _openai_audio, _openai_images, _openai_videos
+from spanledger.providers._folding import context_of, ignore, merge_usage, read_unbilled, see, stated_cost
 from spanledger.providers._reading import Api, Body, Reading, Request, State, UsageTable, dig, keep, paths, text
 from spanledger.providers._stainless import Stainless
+
+if TYPE_CHECKING:
+    from spanledger._call import Tally
 
 TOKENS = UsageTable(
     wholes={
@@ -65,13 +71,6 @@ def fold_chat(state: State, event: Body) -> None:
                 _fold_choice(state, choice)
 
 
-def merge_usage(state: State, usage: Any) -> None:
-    """The fields of a later usage object replace those of an earlier one, except where they are null."""
-    if isinstance(usage, Mapping):
-        known = state.setdefault("usage", {})
-        known.update({name: value for name, value in usage.items() if value is not None or name not in known})
-
-
 def _fold_choice(state: State, choice: Body) -> None:
     if (reason := choice.get("finish_reason")) is not None:
         state.setdefault("_finish", {})[str(choice.get("index", 0))] = reason
@@ -80,14 +79,6 @@ def _fold_choice(state: State, choice: Body) -> None:
     seen = delta.get("content") or delta.get("reasoning_content") if isinstance(delta, dict) else choice.get("text")
     if seen.__class__ is str:
         see(state, seen)
-
-
-def see(state: State, seen: str) -> None:
-    """Remembers text for an estimate, until the response has ended."""
-    if "_text" in state:
-        state["_text"].append(seen)
-    else:
-        state["_text"] = [seen]
 
 
 def read_chat(state: State, request: Request) -> Reading:
@@ -102,21 +93,9 @@ def read_chat(state: State, request: Request) -> Reading:
     )
 
 
-def stated_cost(usage: Any) -> str | None:
-    """The cost that a gateway states in `usage.cost`, as decimal text."""
-    cost = usage.get("cost") if isinstance(usage, Mapping) else None
-    if isinstance(cost, bool) or not isinstance(cost, (int, float, str)):
-        return None
-    return str(cost)
-
-
-def context_of(state: State, request: Request) -> Mapping[str, str]:
-    """The tier that served the request is in the response; the request says only what was asked for."""
-    tier = text(state.get("service_tier"))
-    return {**request.context, "service_tier": tier} if tier else request.context
-
-
-TERMINAL = {"response.completed", "response.incomplete", "response.failed", "response.cancelled"}
+ENDS = ("completed", "incomplete", "failed", "cancelled")
+BACKGROUND = "the response goes on in the background: its usage comes when it is asked about"
+TERMINAL = {f"response.{end}" for end in ENDS}
 
 
 def fold_responses(state: State, event: Body) -> None:
@@ -139,16 +118,27 @@ def _fold_body(state: State, body: Body, *, done: bool) -> None:
 
 
 def read_responses(state: State, request: Request) -> Reading:
-    """The reading of a Responses body."""
+    """The reading of a Responses body. One that goes on in the background is completed when it is asked about."""
     status = text(state.get("status"))
+    goes_on = status is not None and status not in ENDS
+    response_id = text(state.get("id"))
     return Reading(
         TOKENS.read(state.get("usage")),
         response_model=text(state.get("model")),
-        response_id=text(state.get("id")),
+        response_id=response_id,
         finish_reasons=(status,) if status else (),
         context=context_of(state, request),
         provider_cost=stated_cost(state.get("usage")),
+        note=BACKGROUND if goes_on and state.get("background") else None,
+        awaits=response_id if goes_on else None,
     )
+
+
+def completed(tally: Tally) -> Iterable[Reading]:
+    """The reading of a stored response, once it is over, in the place of that of its begin; of any other, none."""
+    state = tally.state
+    origin = _seen.unfinished.pop(str(state.get("id"))) if state.get("status") in ENDS else None
+    return (read_responses(state, tally.call.request)._replace(origin=origin),) if origin else ()
 
 
 CHAT = Api("chat.completions", "chat", fold_chat, read_chat)
@@ -156,15 +146,27 @@ COMPLETIONS = Api("completions", "text_completion", fold_chat, read_chat)
 EMBEDDINGS = Api("embeddings", "embeddings", fold_chat, read_chat)
 RESPONSES = Api("responses", "chat", fold_responses, read_responses)
 COMPACT = Api("responses.compact", "chat", fold_responses, read_responses)
+RETRIEVE = Api("responses.retrieve", "chat", fold_responses, read_responses, lookup=True, each=completed)
+INPUT_TOKENS = Api("responses.input_tokens", "count_tokens", ignore, read_unbilled, billed=False)
+MODERATIONS = Api("moderations", "moderation", ignore, read_unbilled, billed=False)
 
 ROUTES: Mapping[str, Api] = {
     "/chat/completions": CHAT,
     "/completions": COMPLETIONS,
     "/embeddings": EMBEDDINGS,
+    "/moderations": MODERATIONS,
     "/responses": RESPONSES,
     "/responses/compact": COMPACT,
+    "/responses/input_tokens": INPUT_TOKENS,
+    "/responses/{}/cancel": RETRIEVE,
+    **_openai_audio.ROUTES,
+    **_openai_images.ROUTES,
+    **_openai_videos.ROUTES,
 }
-"""POST endpoints that bill. A GET of a stored response bills nothing, whatever usage it shows."""
+"""POST endpoints that bill, or certainly do not."""
+
+LOOKUPS: Mapping[str, Api] = {"/responses/{}": RETRIEVE, **_openai_videos.LOOKUPS}
+"""GET endpoints that may complete what a POST began. By itself a GET bills nothing, whatever usage it shows."""
 
 HOSTS: Mapping[str, str] = {
     "openai.com": "openai",
@@ -214,4 +216,6 @@ HOSTS: Mapping[str, str] = {
 }
 """Whose price applies at a host. One that is not here is `openai_compatible`: no price is guessed."""
 
-provider = Stainless("openai", "openai_compatible", ROUTES, platforms={"AzureOpenAI": "azure.ai.openai"}, hosts=HOSTS)
+provider = Stainless(
+    "openai", "openai_compatible", ROUTES, platforms={"AzureOpenAI": "azure.ai.openai"}, hosts=HOSTS, lookups=LOOKUPS
+)

@@ -1,0 +1,66 @@
+"""What the folds and readings of several wire formats share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from spanledger.providers._reading import LARGEST, Body, Reading, Request, State, text
+
+
+def merge_usage(state: State, usage: Any) -> None:
+    """The fields of a later usage object replace those of an earlier one, except where they are null."""
+    if isinstance(usage, Mapping):
+        known = state.setdefault("usage", {})
+        known.update({name: value for name, value in usage.items() if value is not None or name not in known})
+
+
+def see(state: State, seen: str) -> None:
+    """Remembers text for an estimate, until the response has ended."""
+    if "_text" in state:
+        state["_text"].append(seen)
+    else:
+        state["_text"] = [seen]
+
+
+TICKS: Final = 10**10
+"""What xAI counts its costs in: 1e-10 US dollars."""
+
+
+def stated_cost(usage: Any) -> str | None:
+    """The cost that a provider states itself, as decimal text: `usage.cost` of gateways, xAI's in ticks."""
+    if not isinstance(usage, Mapping):
+        return None
+    if isinstance(ticks := usage.get("cost_in_usd_ticks"), int):
+        return str(Decimal(ticks) / TICKS)
+    cost = usage.get("cost")
+    if isinstance(cost, bool) or not isinstance(cost, (int, float, str)):
+        return None
+    return str(cost)
+
+
+def seconds(value: Any) -> Decimal | None:
+    """A length of time as a quantity, `None` for what is none: providers write a number, or text that is one."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        length = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return length if length.is_finite() and 0 <= length < LARGEST else None
+
+
+def context_of(state: State, request: Request) -> Mapping[str, str]:
+    """The tier that served the request is in the response; the request says only what was asked for."""
+    tier = text(state.get("service_tier"))
+    return {**request.context, "service_tier": tier} if tier else request.context
+
+
+def ignore(state: State, event: Body) -> None:
+    """Nothing of the body is needed."""
+
+
+def read_unbilled(_state: State, request: Request) -> Reading:
+    """The reading of what is free of charge."""
+    return Reading(None, context=request.context)
