@@ -54,6 +54,6 @@ def _meet(call: Call, response: Any) -> None:
     tally = call.tally()
     note_headers(tally, response.headers)
     if response.is_closed:
-        tally.unread = _body.decoder_of(response)
+        tally.unread = _body.decoder_of(response, tally)
     else:
         _body.watch(response, tally, raw=True)
