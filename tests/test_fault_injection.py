@@ -29,7 +29,7 @@ DIRECT = re.compile(
         safe                                     # the guard itself
       | request | process_response | process_response_data
       | __iter__ | __aiter__ | __next__ | __getattr__ | __class__ | __del__ | __exit__
-      | close | aclose | read | readinto | decode | flush | _show | _each
+      | close | aclose | read | readinto | decode | flush | _show | _shown | give_up | _each
     )$""",
     re.VERBOSE,
 )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from spanledger import _call
 from spanledger.errors import ConfigurationError
 from spanledger.providers import _injection
-from spanledger.providers._injection import UsageHider
+from spanledger.providers._injection import HidingDecoder, UsageHider
 from spanledger.testing import Fault, ProviderServer, Reply, Request, Tokens, capture_charges, refused
 
 HELLO: Any = [{"role": "user", "content": "hello"}]
@@ -345,7 +345,16 @@ def test_a_fault_of_ours_shows_the_application_everything() -> None:
 
     data = b'data: {"choices":[],"usage":{"total_tokens":3}}\n\ndata: [DONE]\n\n'
     broken: Any = Broken()
-    assert UsageHider(broken).feed(data) == data
+    decoder = HidingDecoder(Identity(), UsageHider(broken))
+    assert decoder.decode(data[:20]) + decoder.decode(data[20:]) + decoder.flush() == data
+
+
+class Identity:
+    def decode(self, data: bytes) -> bytes:
+        return data
+
+    def flush(self) -> bytes:
+        return b""
 
 
 def test_nothing_is_asked_while_nothing_is_metered(server: ProviderServer) -> None:

@@ -8,6 +8,7 @@ the stream, it gets what it would have got.
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 from collections.abc import Hashable, Iterator, Mapping
@@ -48,17 +49,17 @@ refusers: Final[set[tuple[str | None, str | None]]] = set()
 Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
 
 
-def ask(client: Any, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments:
-    """The arguments of `request`, with options that ask for usage where that is wanted and possible."""
+@_faults.guarded("ask a stream for its usage")
+def ask(client: Any, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments | None:
+    """The arguments of `request` with options that ask for usage; `None` where that is not wanted or not possible."""
     options = kwargs["options"] if "options" in kwargs else args[1]
     asked = _asking(client, call, options)
     if asked is None:
-        return args, kwargs
+        return None
     call.hides_usage = True
     return (args, {**kwargs, "options": asked}) if "options" in kwargs else ((args[0], asked, *args[2:]), kwargs)
 
 
-@_faults.guarded("ask a stream for its usage")
 def _asking(client: Any, call: Call, options: Any) -> Any:
     """A copy of the options that asks for usage; the application's own dict is left alone. `None` to ask nothing."""
     body = options.json_data
@@ -111,6 +112,7 @@ def _has_decoder(kind: Any) -> bool:
     return hasattr(getattr(library, "Response", None), "_get_content_decoder")
 
 
+@_faults.guarded("look at a refusal", default=False)
 def refused(call: Call, error: BaseException) -> bool:
     """Whether a request failed for what was added to it: then it goes out once more as the application made it."""
     if not call.hides_usage or getattr(error, "status_code", None) not in (400, 422):
@@ -137,20 +139,26 @@ class HidingDecoder:
     def decode(self, data: bytes) -> Any:
         """The decoded events that the application would have got."""
         decoded = self._decoder.decode(data)
-        return self._hider.feed(decoded) if isinstance(decoded, bytes) else self._each(decoded)
+        return self._shown(decoded) if isinstance(decoded, bytes) else self._each(decoded)
 
     def flush(self) -> Any:
         """What was held back of an event that never ended."""
         decoded = self._decoder.flush()
         if isinstance(decoded, bytes):
-            return self._hider.feed(decoded) + self._hider.rest()
-        return self._each(decoded, last=True)
+            return self._shown(decoded, last=True)
+        return self._each(itertools.chain(decoded, [b""]), last=True)
 
     def _each(self, decoded: Iterator[bytes], *, last: bool = False) -> Iterator[bytes]:
         for piece in decoded:
-            yield self._hider.feed(piece)
-        if last:
-            yield self._hider.rest()
+            yield self._shown(piece, last=last)
+
+    def _shown(self, data: bytes, *, last: bool = False) -> bytes:
+        """What to show of more bytes; on a fault all that is there, unchanged."""
+        try:
+            return self._hider.feed(data) + (self._hider.rest() if last else b"")
+        except Exception as error:  # noqa: BLE001 -- the application's stream is never the one to pay
+            _faults.record("hide the usage of a stream", error)
+            return self._hider.give_up(data)
 
 
 END: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r")
@@ -159,7 +167,7 @@ NULL: Final = re.compile(rb',\s*"usage"\s*:\s*null(?=\s*[,}])|(?<={)\s*"usage"\s
 
 
 class UsageHider:
-    """Takes out of an event stream what `include_usage` has added to it. Never raises: on a fault all passes through.
+    """Takes out of an event stream what `include_usage` has added to it.
 
     The end of an event that has not come yet is held back until it has.
     """
@@ -176,6 +184,11 @@ class UsageHider:
             return b""
         return self._show(keep_open=True)
 
+    def give_up(self, data: bytes) -> bytes:
+        """All that is held, `data` among it or not yet, as it came."""
+        held, self._held = bytes(self._held), bytearray()
+        return held if held.endswith(data) else held + data
+
     def rest(self) -> bytes:
         """The bytes to show of what is held, once nothing follows."""
         return self._show(keep_open=False)
@@ -183,12 +196,10 @@ class UsageHider:
     def _show(self, *, keep_open: bool) -> bytes:
         held = bytes(self._held)
         events = _split(held)
-        self._held = bytearray(events.pop() if keep_open else b"")
-        try:
-            return b"".join(map(self._shown, events))
-        except Exception as error:  # noqa: BLE001 -- the application's stream is never the one to pay
-            _faults.record("hide the usage of a stream", error)
-            return held[: len(held) - len(self._held)]
+        rest = events.pop() if keep_open else b""
+        shown = b"".join(map(self._shown, events))
+        self._held = bytearray(rest)
+        return shown
 
     def _shown(self, event: bytes) -> bytes:
         if b'"usage"' not in event:

@@ -69,7 +69,7 @@ class Stainless:
             call = self.open(client, args, kwargs)
             if call is None:
                 return original(client, *args, **kwargs)
-            asked, options = _injection.ask(client, call, args, kwargs) if call.stream else (args, kwargs)
+            asked, options = (call.stream and _injection.ask(client, call, args, kwargs)) or (args, kwargs)
             try:
                 with call:
                     return original(client, *asked, **options)
@@ -85,7 +85,7 @@ class Stainless:
             call = self.open(client, args, kwargs)
             if call is None:
                 return await original(client, *args, **kwargs)
-            asked, options = _injection.ask(client, call, args, kwargs) if call.stream else (args, kwargs)
+            asked, options = (call.stream and _injection.ask(client, call, args, kwargs)) or (args, kwargs)
             try:
                 with call:
                     return await original(client, *asked, **options)
