@@ -68,7 +68,8 @@ class Meter:
         put(row, "response_model", reading.response_model)
         if reading.finish_reasons:
             row["finish_reasons"] = [reason[:LONGEST] for reason in reading.finish_reasons]
-        write_outcome(row, tally)
+        if "status" not in row:
+            write_outcome(row, tally)
         priced = _price(tally, reading, row)
         write_money(row, priced)
         write_context(row, reading.context)

@@ -191,12 +191,13 @@ State = dict[str, Any]
 
 
 class Request(NamedTuple):
-    """What is kept of a request: the model it names and what may decide its price. Never its text."""
+    """What is kept of a request: its path, the model it names and what may decide its price. Never its text."""
 
     model: str | None = None
     body: Body = MappingProxyType({})
     headers: Body = MappingProxyType({})
     context: Mapping[str, str] = MappingProxyType({})
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

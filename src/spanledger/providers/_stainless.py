@@ -191,7 +191,7 @@ def _request_of(options: Any) -> Request:
     if isinstance(extra, Mapping):
         body = {**body, **extra}
     model = body.get("model")
-    return Request(model if isinstance(model, str) else None, body)
+    return Request(model if isinstance(model, str) else None, body, path=options.url)
 
 
 def _streams(options: Any, kwargs: Mapping[str, Any]) -> bool:

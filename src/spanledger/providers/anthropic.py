@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from spanledger.providers import _batches
 from spanledger.providers._folding import ignore, merge_usage, read_unbilled, see, stated_cost
-from spanledger.providers._reading import Api, Body, Reading, Request, State, UsageTable, keep, paths, text
+from spanledger.providers._reading import Api, Body, Reading, Request, State, UsageTable, dig, keep, paths, text
 from spanledger.providers._stainless import Stainless
 
 TOKENS = UsageTable(
@@ -104,10 +105,27 @@ MESSAGES = Api("messages", "chat", fold_messages, read_messages)
 COMPLETE = Api("complete", "text_completion", fold_completion, read_completion)
 COUNT_TOKENS = Api("messages.count_tokens", "count_tokens", ignore, read_unbilled, billed=False)
 
+
+def result_of(line: Body) -> _batches.Result | None:
+    """The answer in a line of a batch's results; one that failed, expired or was cancelled is not billed."""
+    custom_id, message = text(line.get("custom_id")), dig(line, ("result", "message"))
+    return _batches.Result(custom_id, message) if custom_id and isinstance(message, dict) else None
+
+
+BATCH_RESULTS = _batches.results("messages.batches.results", result_of, lambda _: MESSAGES)
+
 ROUTES: Mapping[str, Api] = {
+    "/v1/messages/batches": _batches.CREATE,
+    "/v1/messages/batches/{}/cancel": _batches.RETRIEVE,
     "/v1/messages": MESSAGES,
     "/v1/messages/count_tokens": COUNT_TOKENS,
     "/v1/complete": COMPLETE,
+}
+
+LOOKUPS: Mapping[str, Api] = {
+    "/v1/messages/batches": _batches.RETRIEVE,
+    "/v1/messages/batches/{}": _batches.RETRIEVE,
+    "/v1/messages/batches/{}/results": BATCH_RESULTS,
 }
 
 PLATFORMS: Mapping[str, str] = {
@@ -117,4 +135,4 @@ PLATFORMS: Mapping[str, str] = {
     "AnthropicFoundry": "azure.ai.inference",
 }
 
-provider = Stainless("anthropic", "anthropic", ROUTES, platforms=PLATFORMS)
+provider = Stainless("anthropic", "anthropic", ROUTES, platforms=PLATFORMS, lookups=LOOKUPS)

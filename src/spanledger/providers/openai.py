@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from spanledger import _seen
-from spanledger.providers import _openai_audio, _openai_images, _openai_videos
+from spanledger.providers import _batches, _openai_audio, _openai_images, _openai_videos
 from spanledger.providers._folding import context_of, ignore, merge_usage, read_unbilled, see, stated_cost
 from spanledger.providers._reading import Api, Body, Reading, Request, State, UsageTable, dig, keep, paths, text
 from spanledger.providers._stainless import Stainless
@@ -150,7 +150,32 @@ RETRIEVE = Api("responses.retrieve", "chat", fold_responses, read_responses, loo
 INPUT_TOKENS = Api("responses.input_tokens", "count_tokens", ignore, read_unbilled, billed=False)
 MODERATIONS = Api("moderations", "moderation", ignore, read_unbilled, billed=False)
 
+ANSWERS: Mapping[str, Api] = {
+    "chat.completion": CHAT,
+    "list": EMBEDDINGS,
+    "response": RESPONSES,
+    "text_completion": COMPLETIONS,
+}
+"""Whose answer a body is, by what it calls itself. That of an image calls itself nothing; a moderation is free."""
+
+
+def result_of(line: Body) -> _batches.Result | None:
+    """The answer in a line of a batch's output file; one that failed is not billed."""
+    custom_id, body = text(line.get("custom_id")), dig(line, ("response", "body"))
+    answered = dig(line, ("response", "status_code")) in {200, None}
+    return _batches.Result(custom_id, body) if custom_id and answered and isinstance(body, dict) else None
+
+
+def api_of(body: Body) -> Api | None:
+    """The endpoint that gave an answer, `None` where it bills nothing."""
+    return ANSWERS.get(str(body.get("object"))) or (_openai_images.GENERATE if "data" in body else None)
+
+
+BATCH_RESULTS = _batches.results("files.content", result_of, api_of)
+
 ROUTES: Mapping[str, Api] = {
+    "/batches": _batches.CREATE,
+    "/batches/{}/cancel": _batches.RETRIEVE,
     "/chat/completions": CHAT,
     "/completions": COMPLETIONS,
     "/embeddings": EMBEDDINGS,
@@ -165,7 +190,13 @@ ROUTES: Mapping[str, Api] = {
 }
 """POST endpoints that bill, or certainly do not."""
 
-LOOKUPS: Mapping[str, Api] = {"/responses/{}": RETRIEVE, **_openai_videos.LOOKUPS}
+LOOKUPS: Mapping[str, Api] = {
+    "/batches": _batches.RETRIEVE,
+    "/batches/{}": _batches.RETRIEVE,
+    "/files/{}/content": BATCH_RESULTS,
+    "/responses/{}": RETRIEVE,
+    **_openai_videos.LOOKUPS,
+}
 """GET endpoints that may complete what a POST began. By itself a GET bills nothing, whatever usage it shows."""
 
 HOSTS: Mapping[str, str] = {
