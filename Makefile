@@ -39,7 +39,7 @@ examples: .venv/.dev  ## runs every example
 	@set -e; for example in examples/*.py; do echo "== $$example"; $(BIN)/python $$example; done
 
 bench: .venv/.dev  ## the cost of metering a call, beside the bare SDK
-	$(BIN)/python benchmarks
+	$(BIN)/python benchmarks/overhead.py
 
 replay: .venv/.dev  ## the real SDKs over recorded traffic, if ../shared has it
 	$(BIN)/python -m spanledger.testing.replay ../shared/data/corpus/cases.jsonl.gz
