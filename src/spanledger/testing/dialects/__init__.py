@@ -40,7 +40,9 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = tuple(
         ("POST", r"/model/.+/(invoke|invoke-with-response-stream)", bedrock_invoke.INVOKE),
         ("POST", r"/models/[^/]+:(generateContent|streamGenerateContent)", gemini.GENERATE),
         ("POST", r"/models/[^/]+:(batchEmbedContents|embedContent)", gemini.EMBED),
-        ("POST", r"/publishers/google/models/[^/]+:predict", gemini.VERTEX_EMBED),
+        ("POST", r"/models/[^/]+:(predict|predictLongRunning)", gemini.PREDICT),
+        ("POST", r"/cachedContents", gemini.CACHED_CONTENT),
+        ("POST", r"/interactions", gemini.INTERACTION),
     )
 )
 """The first that fits counts."""

@@ -1,0 +1,293 @@
+"""google-genai, the real SDK, against a loopback server: each call shape and each way to leave it makes one charge."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+from google.genai import errors, types
+from tests.providers._google import MODEL, MODES, PLATFORMS, Caller, client_of, closing, forget, pieces, settled
+
+import spanledger
+from spanledger.providers import _google
+from spanledger.providers._hooks import Hook
+from spanledger.testing import Fault, ProviderServer, Reply, Tokens, capture_charges, refused
+
+pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")
+
+TOKENS = Tokens(input_tokens=100, output_tokens=40, cache_read_tokens=30, reasoning_tokens=10)
+REPLY = Reply("one two three four", TOKENS)
+ASK = {"model": MODEL, "contents": "hello"}
+
+
+@pytest.fixture
+def server():
+    with ProviderServer(lambda _: REPLY) as running:
+        yield running
+
+
+@pytest.fixture(params=MODES)
+def mode(request):
+    return request.param
+
+
+@pytest.fixture
+async def make(server):
+    async with AsyncExitStack() as stack:
+
+        async def make(platform="gemini", **options):
+            return await stack.enter_async_context(closing(client_of(server, platform, **options)))
+
+        yield make
+
+
+@pytest.fixture
+async def call(make, mode):
+    return Caller(await make(), mode)
+
+
+def counts(charge):
+    return (charge.input_tokens, charge.output_tokens, charge.cache_read_tokens, charge.reasoning_tokens)
+
+
+def only(charges):
+    (charge,) = charges
+    return charge
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_one_charge_says_who_was_called_and_what_was_used(server, make, mode, platform):
+    call = Caller(await make(platform), mode)
+    with capture_charges() as charges:
+        answer = await call("models.generate_content", **ASK)
+    assert type(answer) is types.GenerateContentResponse
+    assert answer.text == REPLY.text
+    charge = only(charges)
+    assert counts(charge) == (100, 40, 30, 10)
+    assert charge.provider_name == PLATFORMS[platform]
+    assert (charge.operation, charge.status, charge.stream) == ("generate_content", "ok", False)
+    assert (charge.request_model, charge.response_model, charge.server_address) == (MODEL, MODEL, "127.0.0.1")
+    assert charge.response_id == server.exchanges[0].response_id
+    assert charge.region == ("us-central1" if platform == "vertex" else None)
+    assert charge.finish_reasons == ("STOP",)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_a_stream_read_to_its_end_has_the_last_usage(make, mode, platform):
+    call = Caller(await make(platform), mode)
+    with capture_charges() as charges:
+        stream = await call("models.generate_content_stream", **ASK)
+        found = await pieces(stream)
+    assert "".join(piece.text or "" for piece in found) == REPLY.text
+    assert {type(piece) for piece in found} == {types.GenerateContentResponse}
+    charge = only(charges)
+    assert counts(charge) == (100, 40, 30, 10)
+    assert (charge.status, charge.stream, charge.usage_source) == ("ok", True, "reported")
+    assert charge.time_to_first_chunk_ms is not None
+
+
+async def test_chats_send_messages_and_stream_them(call):
+    with capture_charges() as charges:
+        chat = call.method("chats.create")(model=MODEL)
+        await settled(chat.send_message("hello"))
+        await pieces(await settled(chat.send_message_stream("again")))
+    assert [counts(charge) for charge in charges] == [(100, 40, 30, 10)] * 2
+    assert [charge.stream for charge in charges] == [False, True]
+
+
+@pytest.mark.parametrize("after", [1, 2])
+async def test_a_stream_that_is_left_keeps_what_it_has_seen(call, after):
+    with capture_charges() as charges:
+        found = await pieces(await call("models.generate_content_stream", **ASK), after)
+        await forget()
+    assert len(found) == after
+    charge = only(charges)
+    assert (charge.status, charge.usage_source) == ("aborted", "partial")
+    assert counts(charge) == (100, 40, 30, 10)
+
+
+async def test_a_stream_that_is_closed_is_booked_then(call, mode):
+    with capture_charges() as charges:
+        stream = await call("models.generate_content_stream", **ASK)
+        await (stream.__anext__() if mode == "async" else settled(next(stream)))
+        await settled(stream.aclose() if mode == "async" else stream.close())
+        if mode == "async":  # the SDK's generators are nested, and the event loop closes the inner ones
+            await forget()
+        assert only(charges).status == "aborted"
+
+
+async def test_a_stream_whose_connection_is_cut_fails_with_what_it_has_seen(server, call):
+    server.reply(Reply(REPLY.text, TOKENS, fault=Fault("cut", 2)))
+    with capture_charges() as charges, pytest.raises(Exception, match=r".*") as caught:
+        await pieces(await call("models.generate_content_stream", **ASK))
+    charge = only(charges)
+    assert (charge.status, charge.error_type) == ("error", type(caught.value).__name__)
+    assert counts(charge) == (100, 40, 30, 10)
+    assert charge.usage_source == "partial"
+
+
+@pytest.mark.parametrize("kind", ["error", "malformed"])
+async def test_a_stream_that_breaks_inside_is_one_charge(server, call, kind):
+    server.reply(Reply(REPLY.text, TOKENS, fault=Fault(kind, 1)))
+    with capture_charges() as charges:
+        stream = await call("models.generate_content_stream", **ASK)
+        with pytest.raises(Exception, match=r".*"):
+            await pieces(stream)
+    assert (only(charges).status, only(charges).input_tokens) == ("error", 100)
+
+
+async def test_a_task_that_is_cancelled_leaves_one_charge(server, make):
+    server.reply(Reply(REPLY.text, TOKENS, fault=Fault("hold", 2)))
+    call, seen = Caller(await make(), "async"), asyncio.Event()
+
+    async def read():
+        async for _ in await call("models.generate_content_stream", **ASK):
+            seen.set()
+
+    with capture_charges() as charges:
+        task = asyncio.create_task(read())
+        await asyncio.wait({task, asyncio.ensure_future(seen.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert (only(charges).status, only(charges).usage_source) == ("aborted", "partial")
+
+
+@pytest.mark.parametrize("status", [400, 429, 500])
+@pytest.mark.parametrize("method", ["generate_content", "generate_content_stream"])
+async def test_a_refusal_is_a_failed_call_that_is_not_billed(server, call, status, method):
+    server.reply(refused(status))
+    with capture_charges() as charges, pytest.raises(errors.APIError) as caught:
+        await pieces(await call(f"models.{method}", **ASK))
+    assert caught.value.code == status
+    charge = only(charges)
+    assert (charge.status, charge.cost_status) == ("error", "not_billed")
+
+
+async def test_a_dead_connection_is_one_failed_call(server, call):
+    server.reply(Reply(fault=Fault("cut")))
+    with capture_charges() as charges, pytest.raises(Exception, match=r".*"):
+        await call("models.generate_content", **ASK)
+    assert only(charges).status == "error"
+
+
+@pytest.mark.filterwarnings("ignore:The generate_images method is deprecated")
+async def test_what_is_billed_by_neither_token_nor_stream_is_counted(server, make, mode):
+    call = Caller(await make("vertex"), mode)
+    image = {"predictions": [{"bytesBase64Encoded": "eA==", "mimeType": "image/png"}] * 2}
+    server.reply(Reply(amend=lambda _: image), Reply(amend=lambda _: {"name": "operations/1"}))
+    with capture_charges() as charges:
+        await call("models.generate_images", model="imagen-4.0-generate-001", prompt="a sea")
+        await call(
+            "models.generate_videos",
+            model="veo-3.1-generate-preview",
+            prompt="a sea",
+            config=types.GenerateVideosConfig(number_of_videos=2, duration_seconds=8),
+        )
+    assert [charge.usage for charge in charges] == [{"images": 2}, {"video_seconds": 16}]
+    assert charges[1].response_id == "operations/1"
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_embeddings_have_their_tokens(make, mode, platform):
+    call = Caller(await make(platform), mode)
+    with capture_charges() as charges:
+        await call("models.embed_content", model="gemini-embedding-001", contents=["hello"])
+    assert (only(charges).operation, only(charges).input_tokens) == ("embeddings", 100)
+
+
+async def test_cached_content_is_written_once_and_then_read(call):
+    config = types.CreateCachedContentConfig(contents=[types.Content(role="user", parts=[types.Part(text="long")])])
+    with capture_charges() as charges:
+        await call("caches.create", model="models/gemini-2.5-flash", config=config)
+    charge = only(charges)
+    assert charge.usage == {"cache_write": 100}
+    assert charge.request_model == MODEL
+
+
+async def test_what_is_free_makes_no_charge(server, call):
+    server.reply(Reply(amend=lambda _: {"totalTokens": 3}))
+    with capture_charges() as charges, pytest.raises(errors.APIError):
+        await call("models.count_tokens", **ASK)
+    assert charges == []
+
+
+async def test_functions_that_the_sdk_calls_by_itself_make_a_charge_for_each_request(server, call):
+    def weather(city: str) -> str:
+        """The weather of a city."""
+        return f"sunny in {city}"
+
+    def ask_for_the_function(body):
+        part = {"functionCall": {"name": "weather", "args": {"city": "Oslo"}}}
+        return {**body, "candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP"}]}
+
+    server.reply(Reply(usage=Tokens(7, 2), amend=ask_for_the_function))
+    with capture_charges() as charges:
+        answer = await call("models.generate_content", **ASK, config={"tools": [weather]})
+    assert answer.text == REPLY.text
+    assert [charge.input_tokens for charge in charges] == [7, 100]
+
+
+async def test_the_tier_in_a_header_decides(server, call):
+    server.reply(Reply(usage=TOKENS, headers={"x-gemini-service-tier": "flex"}))
+    with capture_charges() as charges:
+        await call("models.generate_content", **ASK)
+        server.reply(Reply(usage=TOKENS, headers={"x-gemini-service-tier": "priority"}))
+        await pieces(await call("models.generate_content_stream", **ASK))
+    assert [charge.service_tier for charge in charges] == ["flex", "priority"]
+
+
+@pytest.mark.parametrize("method", ["models.generate_content_stream", "chats"])
+async def test_a_stream_carries_the_tags_of_its_call_wherever_it_is_read(call, method):
+    with capture_charges() as charges:
+        with spanledger.tag(customer="acme"):
+            if method == "chats":
+                stream = await settled(call.method("chats.create")(model=MODEL).send_message_stream("hello"))
+            else:
+                stream = await call(method, **ASK)
+        with spanledger.tag(customer="other"):
+            await pieces(stream)
+            assert spanledger.current_tags()["customer"] == "other"
+    assert only(charges).customer == "acme"
+
+
+async def test_what_a_method_returns_is_of_the_type_that_it_was(call):
+    async def types_of():
+        answers = [await call("models.generate_content", **ASK), await call("models.generate_content_stream", **ASK)]
+        await pieces(answers[1])
+        return [type(answer) for answer in answers]
+
+    bare = await types_of()
+    with capture_charges(), spanledger.tag(team="a"):
+        assert await types_of() == bare
+
+
+async def test_a_wrapped_client_is_metered_under_its_tags_and_no_other_is(make, mode, tmp_path):
+    wrapped, bare = await make(), await make()
+    try:
+        spanledger.configure(ledger=tmp_path)
+        with capture_charges() as charges:
+            assert spanledger.wrap(wrapped, team="growth") is wrapped
+            await Caller(wrapped, mode)("models.generate_content", **ASK)
+            await Caller(bare, mode)("models.generate_content", **ASK)
+        assert only(charges).team == "growth"
+    finally:
+        spanledger.uninstrument()
+
+
+def test_an_sdk_that_is_another_is_left_alone():
+    class BaseApiClient:
+        def request(self, verb, where):
+            """A signature that nobody knows."""
+
+    class Module:
+        pass
+
+    module = Module()
+    module.BaseApiClient = BaseApiClient
+    before = BaseApiClient.request
+    hook = Hook("google.genai._api_client", _google._install, state="waiting")
+    hook._loaded(module)
+    assert BaseApiClient.request is before
+    assert "http_method" in hook.state
