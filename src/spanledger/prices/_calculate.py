@@ -182,9 +182,9 @@ def _amounts(band: Band, units: Mapping[str, Quantity]) -> Amounts:
             if quantity:
                 missing.append(unit)
             continue
-        amount = quantity * rate  # type: ignore[operator]  # a Decimal or a Fraction is settled in the next line
-        if amount.__class__ is not int:
-            amount = round(Fraction(quantity) * rate)
+        amount = quantity * rate if isinstance(quantity, int) else Fraction(quantity) * rate
+        if not isinstance(amount, int):
+            amount = round(amount)
         costs[unit] = amount
         total += amount
     return Amounts(total, costs, missing)

@@ -11,7 +11,7 @@ from spanledger.providers._hooks import Hook
 STAINLESS = ("openai", "anthropic")
 """Modules of this package whose `provider` is an SDK that Stainless generates."""
 
-OTHERS = ("_botocore", "_google", "_google_interactions", "_google_live")
+OTHERS = ("_botocore", "_google", "_google_interactions", "_google_live", "_realtime")
 """Modules of this package that have `hooks()` of their own."""
 
 

@@ -68,7 +68,12 @@ def read_transcript(state: State, request: Request) -> Reading:
 
 def _length(holder: Any, name: str) -> Usage | None:
     length = seconds(holder.get(name)) if isinstance(holder, Mapping) else None
-    return None if length is None else Usage({"audio_seconds": length})
+    return None if length is None else of_seconds(length)
+
+
+def of_seconds(length: Decimal) -> Usage:
+    """The usage of so many seconds of sound."""
+    return Usage({"audio_seconds": length})
 
 
 def captions(content: bytes, _content_type: str) -> Iterable[Body]:
