@@ -2,33 +2,67 @@
 
 Run it in an environment of its own::
 
-python3.11 -m venv /tmp/prices && /tmp/prices/bin/pip install genai-prices==0.2.3 azure-genai-prices==0.2.0
-/tmp/prices/bin/python tools/build_prices.py
+    python3.11 -m venv /tmp/prices && /tmp/prices/bin/pip install genai-prices==0.2.3 azure-genai-prices==0.2.0
+    /tmp/prices/bin/pip download --no-deps litellm==1.109.1 -d /tmp/prices
+    /tmp/prices/bin/python tools/build_prices.py --litellm /tmp/prices/litellm-*.whl --version 2026-11-24
+
+It refuses a book in which a price moved more than tenfold, fell to zero or disappeared (`tools/prices/check.py`),
+unless `--accept` names the model.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from prices import from_genai
+from prices import check, curated, derive, from_azure, from_genai, from_litellm
 from prices.form import Book
 
 HOME = Path(__file__).parents[1] / "src" / "spanledger" / "prices" / "book"
 
 
-def build() -> Book:
-    """Every source in turn, the most general first."""
+def build(wheel: Path) -> Book:
+    """Every source in turn: what is written first stands, what comes later fills gaps or lies over it by its layer."""
     book = Book()
     from_genai.add(book, version("genai-prices"))
+    derive.bedrock_places(book)
+    derive.bedrock_names(book)
+    derive.google_fees(book)
+    from_azure.add(book, version("azure-genai-prices"))
+    prices = from_litellm.load(wheel)
+    litellm_version = wheel.name.split("-")[1]
+    for platform in ("openai", "anthropic", "google"):
+        derive.before_variants(book, platform)
+    derive.copy(book, "google", "vertex")
+    derive.copy(book, "anthropic", "vertex", only="claude")
+    from_litellm.add(book, prices, litellm_version)
+    derive.bedrock_names(book)
+    for provider in ("openai", "anthropic", "deepseek", "x-ai", "moonshotai"):
+        derive.copy(book, provider, "azure", derive.on_azure)
+    derive.places(book, prices, f"litellm {litellm_version}")
+    curated.add(book)
     return book
 
 
 def main() -> int:
     """Builds, checks and writes."""
-    size = build().write(HOME, "2026-11-24", "2026-11-24", {"genai-prices": version("genai-prices")})
-    print(f"{size} bytes")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--litellm", type=Path, required=True, help="the wheel of LiteLLM")
+    parser.add_argument("--version", required=True, help="the version of the book: a date")
+    parser.add_argument("--accept", nargs="*", default=[], help="platform/model whose change was looked at")
+    arguments = parser.parse_args()
+    book = build(arguments.litellm)
+    problems = [problem for problem in check.moves(HOME, book) if problem.place not in arguments.accept]
+    for problem in problems:
+        print(problem)
+    if problems:
+        return 1
+    sources = {name: version(name) for name in ("genai-prices", "azure-genai-prices")}
+    sources["litellm"] = arguments.litellm.name.split("-")[1]
+    size = book.write(HOME, arguments.version, sources)
+    print(f"{sum(map(len, book.rows.values()))} models on {len(book.rows)} platforms, {size} bytes")
     return 0
 
 

@@ -17,6 +17,7 @@ from spanledger._types import Charge, Usage
 from spanledger._workflow import workflow
 
 if TYPE_CHECKING:
+    from spanledger._price import price
     from spanledger.ledger import Ledger
 
 __all__ = [
@@ -27,14 +28,15 @@ __all__ = [
     "configure",
     "current_tags",
     "instrument",
+    "price",
     "tag",
     "uninstrument",
     "workflow",
     "wrap",
 ]
 
-_LAZY = {"Ledger": "spanledger.ledger"}
-"""Names of the query half, which loads on first use."""
+_LAZY = {"Ledger": "spanledger.ledger", "price": "spanledger._price"}
+"""Names that load on first use: the query half, and what needs every provider's tables."""
 
 
 def __getattr__(name: str) -> Any:

@@ -72,7 +72,7 @@ UNITS: Final[Mapping[str, Unit]] = {
         Unit("container_64g", "minute"),
         Unit("code_execution", "minute"),
         Unit("session_hours", "hour"),
-        Unit("ptu_hours", "hour"),
+        Unit("ptu_hours", "PTU-hour"),
         Unit("model_unit_hours", "hour"),
         Unit("hosting_hours", "hour"),
         Unit("vector_storage", "GB-day"),

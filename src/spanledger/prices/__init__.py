@@ -1,6 +1,7 @@
 """The price book: what a usage costs, exactly, at the moment of the call.
 
-`rate` is what capture calls. `spanledger.price` prices a raw response; `add` puts rows of your own over the book.
+`rate` is what capture calls. `spanledger.price` prices a raw response. `add`, `contract`, `alias` and `load` put prices
+of your own over the book; `reset` takes them away again.
 """
 
 from __future__ import annotations
@@ -8,7 +9,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from spanledger._types import Priced, Usage
-from spanledger.prices._engine import ENGINE
+from spanledger.prices._engine import ENGINE, Engine
+from spanledger.prices._identity import platform_of
+from spanledger.prices._layers import Contract, contract_of
+from spanledger.prices._period import METERS, containers, read_meter
+from spanledger.prices._yours import add, alias, contract, load, reset
+
+__all__ = [
+    "ENGINE",
+    "METERS",
+    "Contract",
+    "Engine",
+    "add",
+    "alias",
+    "containers",
+    "contract",
+    "contract_of",
+    "load",
+    "platform_of",
+    "rate",
+    "read_meter",
+    "reset",
+]
 
 
 def rate(  # noqa: PLR0913 - a keyword for each fact that decides a price

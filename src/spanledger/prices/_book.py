@@ -107,8 +107,8 @@ class Platform(NamedTuple):
     names: Mapping[str, str] = {}
     rows: Mapping[str, tuple[Row, ...]] = {}
     multipliers: tuple[Multiplier, ...] = ()
-    needs: tuple[str, ...] = ()
-    """Dimensions that the price depends on; where a call does not say, the price is an estimate."""
+    needs: Mapping[str, str] = {}
+    """Dimensions that every price depends on, each with what is assumed, and said, where a call leaves it open."""
 
 
 def instant(day: str | None, default: int) -> int:
@@ -157,7 +157,7 @@ def load_platform(name: str, home: Path = HOME) -> Platform:
         names[model] = model
         names.update(dict.fromkeys(spellings, model))
         rows[model] = tuple(_rows(name, model, entries, sources))
-    return Platform(name, names, rows, tuple(_multipliers(name, content["multipliers"])), tuple(content["needs"]))
+    return Platform(name, names, rows, tuple(_multipliers(name, content["multipliers"])), content["needs"])
 
 
 def _rows(platform: str, model: str, entries: Iterable[Any], sources: list[str]) -> Iterable[Row]:

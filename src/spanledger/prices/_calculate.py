@@ -23,7 +23,7 @@ INPUT: Final = frozenset(unit.name for unit in UNITS.values() if unit.side == "i
 FLAT: Final = frozenset({"call", "query", "prompt", "request", "minute", "hour", "GB-day", "token-hour", "page"})
 """What is charged the same in every tier, batch or geography, unless a row says otherwise."""
 
-SILENT: Final = frozenset({"region"})
+SILENT: Final = frozenset({"region", "size", "quality"})
 """Dimensions that only narrow others: a price that does not name them holds for all of them."""
 
 
@@ -32,9 +32,9 @@ class Band(NamedTuple):
 
     above: int
     rates: Rates
-    doubts: Mapping[str, str]
+    doubts: dict[str, str]
     """Why a unit's rate is only an estimate."""
-    ids: Mapping[str, str]
+    ids: dict[str, str]
     """The row and multipliers behind each unit's rate."""
     references: dict[tuple[str, ...], str]
     """Price references already put together, by the units they are for."""
@@ -62,19 +62,42 @@ def compile_plan(model: str, rows: Iterable[Row], book: Platform, dims: Mapping[
     """Chooses, for each unit and context band, the row that prices it, and applies the multipliers it leaves open."""
     start, end = 0, EVER
     held: list[Row] = []
+    assumed: list[Row] = []
+    usual = {**dims, **book.needs}
     for row in rows:
         start, end = _narrowed(start, end, row.start, row.end, at_ns)
         if row.holds(dims, at_ns):
             held.append(row)
+        elif book.needs and row.holds(usual, at_ns):
+            assumed.append(row)
     for multiplier in book.multipliers:
         start, end = _narrowed(start, end, multiplier.start, multiplier.end, at_ns)
     factors = [
         one for one in book.multipliers if one.start <= at_ns < one.end and (not one.models or model in one.models)
     ]
     held.sort(key=_rank)
-    bands = sorted({row.above for row in held} | {0}, reverse=True)
-    unstated = [need for need in book.needs if need not in dims]
-    return Plan(model, tuple(_band(above, held, factors, dims, unstated) for above in bands), start, end)
+    assumed.sort(key=_rank)
+    bands = [_band(above, held, factors, dims) for above in _thresholds((*held, *assumed))]
+    if assumed:
+        bands = [_completed(band, _band(band.above, assumed, factors, usual), book, dims) for band in bands]
+    return Plan(model, tuple(bands), start, end)
+
+
+def _thresholds(rows: Iterable[Row]) -> list[int]:
+    return sorted({row.above for row in rows} | {0}, reverse=True)
+
+
+def _completed(band: Band, usual: Band, book: Platform, dims: Mapping[str, str]) -> Band:
+    """Prices what the stated dimensions leave open as the platform usually does, and says so."""
+    stated = ", ".join(f"{need}={dims[need]}" if need in dims else f"no {need} stated" for need in book.needs)
+    assumption = ", ".join(f"{need}={value}" for need, value in book.needs.items())
+    for unit, rate in usual.rates.items():
+        if unit not in band.rates:
+            band.rates[unit] = rate
+            band.ids[unit] = usual.ids[unit]
+            if UNITS[unit].per not in FLAT:
+                band.doubts[unit] = f"{stated}: priced as {assumption}"
+    return band
 
 
 def _narrowed(start: int, end: int, first: int, last: int, at_ns: int) -> tuple[int, int]:
@@ -87,15 +110,13 @@ def _narrowed(start: int, end: int, first: int, last: int, at_ns: int) -> tuple[
     return start, end
 
 
-def _rank(row: Row) -> tuple[int, int, int, int, int]:
+def _rank(row: Row) -> tuple[int, ...]:
     """Later wins: what the user or a contract says, then the narrower row, then the layer, the band and the date."""
     said = {CONTRACT: 2, USER: 1}.get(row.layer, 0)
-    return said, len(row.when), row.above, -row.layer, row.start
+    return said, len(row.when.keys() - SILENT), len(row.when), row.above, -row.layer, row.start
 
 
-def _band(
-    above: int, held: Iterable[Row], factors: Sequence[Multiplier], dims: Mapping[str, str], unstated: Sequence[str]
-) -> Band:
+def _band(above: int, held: Iterable[Row], factors: Sequence[Multiplier], dims: Mapping[str, str]) -> Band:
     chosen: dict[str, Choice] = {}
     for row in held:
         if row.above <= above:
@@ -110,8 +131,6 @@ def _band(
         ids[unit] = "*".join((choice.row.id, *used))
         if open_dims:
             doubts[unit] = "no price for " + ", ".join(f"{name}={dims[name]}" for name in open_dims)
-        elif unstated and UNITS[unit].per not in FLAT:
-            doubts[unit] = f"the price depends on {' and '.join(unstated)}, which the call does not state"
     return Band(above, rates, doubts, ids, {})
 
 
@@ -205,9 +224,9 @@ def _learn(band: Band, unit: str) -> Rate | None:
         rate = _learn(band, other)
     if rate is not None:
         band.rates[unit] = rate
-        band.ids[unit] = band.ids[other]  # type: ignore[index]  # built here as dicts
+        band.ids[unit] = band.ids[other]
         if other in band.doubts:
-            band.doubts[unit] = band.doubts[other]  # type: ignore[index]
+            band.doubts[unit] = band.doubts[other]
     return rate
 
 
@@ -219,7 +238,7 @@ def _doubtful(plan: Plan, band: Band, usage: Usage, amounts: Amounts, book: str)
         return Priced("unknown", reason=reasons[0], price_ref=f"book {book}", billed_model=plan.model)
     reasons += sorted({band.doubts[unit] for unit in costs if unit in band.doubts and usage.units[unit]})
     if usage.flaw:
-        reasons.append(usage.flaw)
+        reasons.append(f"usage: {usage.flaw}")
     status = "partial" if missing else "estimated" if reasons else "exact"
     reference = _reference(band, usage.units, book)
     return Priced(status, total, costs, "; ".join(reasons) or None, reference, plan.model, total, total)

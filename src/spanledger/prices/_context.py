@@ -19,6 +19,10 @@ KEYS: Final = (
     "region",
     "server_address",
     "traffic_type",
+    "refusal",
+    "size",
+    "quality",
+    "account",
 )
 """The keys of a charge's `price_context` that may change its price."""
 
@@ -32,6 +36,9 @@ DIMENSION: Final[Mapping[str, str]] = {
     "batch": "batch",
     "deployment_type": "deployment",
     "region": "region",
+    "refusal": "refusal",
+    "size": "size",
+    "quality": "quality",
 }
 
 WORDS: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from spanledger._types import Priced, Quantity, Usage
-from spanledger.prices._book import Platform, index, load_platform
+from spanledger.prices._book import HOME, Platform, index, load_platform
 from spanledger.prices._calculate import Plan, compile_plan, evaluate
 from spanledger.prices._context import KEYS, dimensions
 from spanledger.prices._identity import OPAQUE, arn_region, geography, platform_of, resolve
+from spanledger.prices._layers import Contract, Layers
 
 LARGEST_CACHE: Final = 4096
 Names = tuple[str, str | None, str | None]
@@ -20,27 +22,47 @@ Key = tuple[Names, tuple[str | None, ...]]
 class Engine:
     """Prices usages by one book. Safe to share between threads: the worst of a race is a plan compiled twice."""
 
-    def __init__(self) -> None:
+    def __init__(self, layers: Layers | None = None, home: Path = HOME) -> None:
+        self.layers = layers or Layers()
+        self.home = home
         self._plans: dict[Key, list[Plan]] = {}
+        self._by_contract: dict[str, Engine] = {}
         self._platforms: dict[str, Platform] = {}
         self._version: str | None = None
+
+    def under(self, *contracts: Contract) -> Engine:
+        """An engine of the same book and layers, with these contracts over them."""
+        layers = self.layers.copy()
+        layers.contracts.extend(contracts)
+        engine = Engine(layers, self.home)
+        engine._platforms = self._platforms
+        return engine
+
+    def changed(self) -> None:
+        """Forgets all plans: a layer has changed."""
+        self._plans.clear()
+        self._by_contract.clear()
 
     @property
     def version(self) -> str:
         """The version of the book."""
         if self._version is None:
-            self._version = str(index()["version"])
+            self._version = str(index(self.home)["version"])
         return self._version
 
     def platform(self, name: str) -> Platform:
         """A platform of the book, decoded at its first use."""
         found = self._platforms.get(name)
         if found is None:
-            found = self._platforms[name] = load_platform(name)
+            found = self._platforms[name] = load_platform(name, self.home)
         return found
 
     def rate(self, usage: Usage, names: Names, context: Mapping[str, str], at_ns: int) -> Priced:
         """See `spanledger.prices.rate`."""
+        priced = self._rate(usage, names, context, at_ns)
+        return self._contracted(priced, usage, names, context, at_ns) if self.layers.contracts else priced
+
+    def _rate(self, usage: Usage, names: Names, context: Mapping[str, str], at_ns: int) -> Priced:
         if not usage.usable:
             return Priced("unknown", reason=usage.flaw)
         get = context.get
@@ -54,6 +76,26 @@ class Engine:
             if "@" in unit:
                 return self._in_parts(usage, names, context, at_ns)
         return evaluate(plan, usage, self.version)
+
+    def _contracted(self, priced: Priced, usage: Usage, names: Names, context: Mapping[str, str], at_ns: int) -> Priced:
+        """List cost stays; contracted and effective cost are what the first contract that holds makes of it."""
+        platform, model = platform_of(names[0]), priced.billed_model
+        for contract in self.layers.contracts:
+            if contract.holds(platform, model, context.get("account"), at_ns):
+                committed = self._committed(contract)._rate(usage, names, context, at_ns) if contract.rows else priced
+                return contract.applied(priced, committed)
+        return priced
+
+    def _committed(self, contract: Contract) -> Engine:
+        """An engine that knows the contract's rates."""
+        engine = self._by_contract.get(contract.name)
+        if engine is None:
+            layers = self.layers.copy()
+            layers.contracts.clear()
+            for row in contract.rows:
+                layers.add_row(row)
+            engine = self._by_contract[contract.name] = Engine(layers, self.home)
+        return engine
 
     def _plan(self, key: Key, context: Mapping[str, str], at_ns: int) -> Plan:
         plans = self._plans.get(key)
@@ -71,18 +113,29 @@ class Engine:
     def _compile(self, names: Names, context: Mapping[str, str], at_ns: int) -> Plan:
         provider, response, request = names
         book = self.platform(platform_of(provider))
+        response, request = self._named(response), self._named(request)
         model = self.model_of(book, response, request)
         if model is None:
             return Plan(None, reason=_unknown(book.name, response, request))
         dims = dimensions(book.name, self._with_region(context, request), self._geography(book.name, response, request))
         if dims.pop("provisioned", None):
             return Plan(model, provisioned=True)
-        rows = (*book.rows.get("*", ()), *book.rows[model])
+        yours = self.layers.rows.get(book.name, {}).get(model, ())
+        rows = (*book.rows.get("*", ()), *book.rows.get(model, ()), *yours)
         return compile_plan(model, rows, book, dims, at_ns)
 
     def model_of(self, book: Platform, response: str | None, request: str | None) -> str | None:
-        """The billed model: what the response names, else what the request names, where the book knows it."""
-        return resolve(book.names, response) or resolve(book.names, request)
+        """The billed model: what the response names, else what the request names, where a layer or book knows it."""
+        yours = self.layers.names.get(book.name)
+        for name in (response, request):
+            found = (yours and resolve(yours, name)) or resolve(book.names, name)
+            if found:
+                return found
+        return None
+
+    def _named(self, model: str | None) -> str | None:
+        """The model behind a deployment's or profile's name, where the user said which it is."""
+        return self.layers.aliases.get(model, model) if model else model
 
     def _geography(self, platform: str, response: str | None, request: str | None) -> str | None:
         """Bedrock's geography is in the id that was asked for; the response has often lost it."""

@@ -36,7 +36,7 @@ PLATFORMS: Final[Mapping[str, str]] = {
 """The book's word for a provider where it is not OpenTelemetry's own."""
 
 GEOGRAPHY: Final = re.compile(r"^(global|us-gov|us|eu|apac|jp|au|ca|in|sa|kr|uk|me|af)\.(?=[a-z0-9-]+\.)")
-PATHS: Final = re.compile(r"^(?:.*/)?(?:models|foundation-model|inference-profile|deployments|endpoints)/")
+PATHS: Final = re.compile(r"^(?:.*[/:])?(?:models|foundation-model|inference-profile|deployments|endpoints)/")
 OPAQUE: Final = re.compile(
     r"^arn:aws[a-z-]*:(?:bedrock|sagemaker):.*[:/](application-inference-profile|provisioned-model|"
     r"custom-model|imported-model|custom-model-deployment|default-prompt-router|prompt-router|endpoint)/"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spanledger.providers import _batches
+from spanledger.providers._anthropic_iterations import read_iterations
 from spanledger.providers._folding import ignore, merge_usage, read_unbilled, see, stated_cost
 from spanledger.providers._reading import Api, Body, Reading, Request, State, UsageTable, dig, keep, paths, text
 from spanledger.providers._stainless import Stainless
@@ -52,7 +53,7 @@ def _fold_delta(state: State, delta: Any) -> None:
 
 def _fold_message(state: State, message: Any) -> None:
     if isinstance(message, dict):
-        keep(state, message, "id", "model", "stop_reason")
+        keep(state, message, "id", "model", "stop_reason", "stop_details")
         merge_usage(state, message.get("usage"))
 
 
@@ -62,19 +63,19 @@ def _fold_end(state: State, event: Body) -> None:
         state["_done"] = True
     delta = event.get("delta")
     if isinstance(delta, dict):
-        keep(state, delta, "stop_reason")
+        keep(state, delta, "stop_reason", "stop_details")
 
 
 def read_messages(state: State, request: Request) -> Reading:
     """The reading of a Message."""
     usage = state.get("usage")
-    reason = text(state.get("stop_reason"))
+    model, reason = text(state.get("model")), text(state.get("stop_reason"))
     return Reading(
-        TOKENS.read(usage),
-        response_model=text(state.get("model")),
+        read_iterations(TOKENS, usage, model),
+        response_model=model,
         response_id=text(state.get("id")),
         finish_reasons=(reason,) if reason else (),
-        context={**request.context, **_context(usage)},
+        context={**request.context, **_context(usage), **_refusal(state, usage)},
         provider_cost=stated_cost(usage),
     )
 
@@ -99,6 +100,13 @@ def read_completion(state: State, request: Request) -> Reading:
     """The reading of a Text Completion."""
     reading = read_messages(state, request)
     return reading._replace(response_id=reading.response_id or text(state.get("log_id")))
+
+
+def _refusal(state: State, usage: Any) -> Mapping[str, str]:
+    """The category of a refusal before any output: whether such a request is billed depends on it."""
+    if state.get("stop_reason") != "refusal" or not isinstance(usage, Mapping) or usage.get("output_tokens"):
+        return {}
+    return {"refusal": text(dig(state, ("stop_details", "category"))) or "unnamed"}
 
 
 MESSAGES = Api("messages", "chat", fold_messages, read_messages)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from spanledger._types import Usage
 from spanledger.providers._folding import merge_usage, see
 from spanledger.providers._reading import Api, Body, Reading, Request, State, UsageTable, dig, keep, paths, text
 
@@ -96,13 +97,21 @@ def read_converse(state: State, request: Request) -> Reading:
     """The reading of a Converse response: it names no model, so the requested one counts, or the router's choice."""
     usage = state.get("usage")
     reason = text(state.get("stopReason"))
+    routed = text(dig(state, ("trace", "promptRouter", "invokedModelId")))
     return Reading(
-        CONVERSE_TOKENS.read(_with_lifetimes(usage)),
-        response_model=text(dig(state, ("trace", "promptRouter", "invokedModelId"))),
+        _with_fee(CONVERSE_TOKENS.read(_with_lifetimes(usage)), routed),
+        response_model=routed,
         response_id=text(state.get("_request_id")),
         finish_reasons=(reason,) if reason else (),
         context={**request.context, **_tier(state)},
     )
+
+
+def _with_fee(usage: Usage | None, routed: str | None) -> Usage | None:
+    """A prompt router charges for what it reads, beside the model that it chooses."""
+    if usage is None or not usage.usable or routed is None:
+        return usage
+    return usage._replace(units={**usage.units, "router_tokens": usage.input_tokens or 0})
 
 
 def _with_lifetimes(usage: Any) -> Any:

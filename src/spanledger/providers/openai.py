@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from spanledger import _seen
 from spanledger.providers import _batches, _openai_audio, _openai_images, _openai_videos
 from spanledger.providers._folding import context_of, ignore, merge_usage, read_unbilled, see, stated_cost
+from spanledger.providers._openai_tools import with_tools
 from spanledger.providers._reading import Api, Body, Reading, Request, State, UsageTable, dig, keep, paths, text
 from spanledger.providers._stainless import Stainless
 
@@ -33,6 +34,20 @@ TOKENS = UsageTable(
         "cache_write": (
             "input",
             paths("prompt_tokens_details.cache_write_tokens", "input_tokens_details.cache_write_tokens"),
+        ),
+        "cache_write_30m": (
+            "cache_write",
+            paths(
+                "prompt_tokens_details.cache_write_tokens_details.ttl_30m_tokens",
+                "input_tokens_details.cache_write_tokens_details.ttl_30m_tokens",
+            ),
+        ),
+        "cache_write_12h": (
+            "cache_write",
+            paths(
+                "prompt_tokens_details.cache_write_tokens_details.ttl_12h_tokens",
+                "input_tokens_details.cache_write_tokens_details.ttl_12h_tokens",
+            ),
         ),
         "input_audio": ("input", paths("prompt_tokens_details.audio_tokens", "input_tokens_details.audio_tokens")),
         "input_image": ("input", paths("prompt_tokens_details.image_tokens", "input_tokens_details.image_tokens")),
@@ -111,7 +126,7 @@ def fold_responses(state: State, event: Body) -> None:
 
 
 def _fold_body(state: State, body: Body, *, done: bool) -> None:
-    keep(state, body, "id", "model", "service_tier", "status", "tool_usage", "output", "background")
+    keep(state, body, "id", "model", "service_tier", "status", "tool_usage", "output", "tools", "background")
     merge_usage(state, body.get("usage"))
     if done:
         state["_done"] = True
@@ -123,7 +138,7 @@ def read_responses(state: State, request: Request) -> Reading:
     goes_on = status is not None and status not in ENDS
     response_id = text(state.get("id"))
     return Reading(
-        TOKENS.read(state.get("usage")),
+        with_tools(TOKENS.read(state.get("usage")), state),
         response_model=text(state.get("model")),
         response_id=response_id,
         finish_reasons=(status,) if status else (),

@@ -1,0 +1,179 @@
+"""What a user puts over the book: price rows, contracts, and the models behind deployment names and profiles."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from typing import Any, Final
+
+from spanledger._types import Priced
+from spanledger._units import UNITS
+from spanledger.errors import ConfigurationError
+from spanledger.prices._book import CONTRACT, EVER, USER, Row, instant
+from spanledger.prices._identity import platform_of
+
+RATE: Final = re.compile(r"^\d+(\.\d+)?(/[1-9]\d*)?$")
+ANY: Final = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What was agreed with a provider: a discount on list prices, committed rates, or both, for a time.
+
+    `discount` is a part of one (`0.12` is 12 %), for all units but those in `excludes`. `models` empty means all.
+    `account` restricts it to calls whose context names that account. Dates are UTC days, `end` exclusive.
+    """
+
+    name: str
+    platform: str = ANY
+    discount: Decimal = Decimal(0)
+    models: frozenset[str] = frozenset()
+    excludes: frozenset[str] = frozenset()
+    account: str | None = None
+    start: int = 0
+    end: int = EVER
+    rows: tuple[Row, ...] = ()
+
+    def holds(self, platform: str, model: str | None, account: str | None, at_ns: int) -> bool:
+        """Whether a call is under this contract."""
+        return (
+            self.platform in {ANY, platform}
+            and self.start <= at_ns < self.end
+            and (not self.models or model in self.models)
+            and self.account in {None, account}
+        )
+
+    def applied(self, priced: Priced, committed: Priced) -> Priced:
+        """Contracted and effective cost: each unit at its committed rate, else at list, less the discount.
+
+        Each unit is rounded half to even at 1e-15.
+        """
+        if priced.list_cost is None or committed.costs is None:
+            return priced
+        kept = 1 - Fraction(self.discount)
+        cost = sum(
+            amount if unit.partition("@")[0] in self.excludes else round(amount * kept)
+            for unit, amount in committed.costs.items()
+        )
+        reference = f"{priced.price_ref}; contract {self.name}"
+        return priced._replace(contracted_cost=cost, effective_cost=cost, price_ref=reference)
+
+
+@dataclass(slots=True)
+class Layers:
+    """Everything that stands over the book. A change of it makes the engine forget its plans."""
+
+    rows: dict[str, dict[str, list[Row]]] = field(default_factory=dict)
+    names: dict[str, dict[str, str]] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    contracts: list[Contract] = field(default_factory=list)
+
+    def add_row(self, row: Row, names: Iterable[str] = ()) -> None:
+        """Puts a row over the book."""
+        self.rows.setdefault(row.platform, {}).setdefault(row.model, []).append(row)
+        known = self.names.setdefault(row.platform, {})
+        known.update(dict.fromkeys((row.model, *(name.lower() for name in names)), row.model))
+
+    def copy(self) -> Layers:
+        """The same layers, to be changed apart."""
+        rows = {platform: {model: list(kept) for model, kept in of.items()} for platform, of in self.rows.items()}
+        names = {platform: dict(known) for platform, known in self.names.items()}
+        return Layers(rows, names, dict(self.aliases), list(self.contracts))
+
+
+def row_of(fields: Mapping[str, Any], where: str, layer: int = USER) -> tuple[Row, tuple[str, ...]]:
+    """A price row and its other names from keywords or a TOML table; `where` is what an error calls it."""
+    left = dict(fields)
+    model, provider = _text(left, "model", where), _text(left, "provider", where)
+    names = tuple(str(name) for name in left.pop("names", ()))
+    when = {str(name): str(value) for name, value in left.pop("when", {}).items()}
+    above = left.pop("above", 0)
+    start, end = _period(left, where)
+    source = str(left.pop("source", "yours"))
+    rates = {**left.pop("rates", {}), **left}
+    if not rates:
+        msg = f"{where}: no rate: give at least one unit, such as input='2.50' (per million tokens)"
+        raise ConfigurationError(msg)
+    checked = {unit: _rate(unit, rate, where) for unit, rate in rates.items()}
+    return Row(platform_of(provider), model.lower(), checked, when, int(above), start, end, source, layer), names
+
+
+def contract_of(fields: Mapping[str, Any], where: str) -> Contract:
+    """A contract from keywords or a TOML table."""
+    left = dict(fields)
+    name = str(left.pop("name", "contract"))
+    platform = platform_of(str(left.pop("provider", ANY)))
+    start, end = _period(left, where)
+    models = frozenset(str(model).lower() for model in left.pop("models", ()))
+    rates = left.pop("rates", {})
+    if rates and (platform == ANY or not models):
+        msg = f"{where}: rates are for certain models: name provider and models too"
+        raise ConfigurationError(msg)
+    checked = {unit: _rate(unit, rate, where) for unit, rate in rates.items()}
+    rows = [Row(platform, model, checked, {}, 0, start, end, name, CONTRACT) for model in sorted(models) if rates]
+    contract = Contract(
+        name,
+        platform,
+        _discount(left.pop("discount", 0), where),
+        models,
+        frozenset(left.pop("excludes", ())),
+        left.pop("account", None),
+        start,
+        end,
+        tuple(rows),
+    )
+    if left:
+        msg = f"{where}: no such field: {', '.join(sorted(left))}"
+        raise ConfigurationError(msg)
+    return contract
+
+
+def _text(left: dict[str, Any], name: str, where: str) -> str:
+    value = left.pop(name, None)
+    if not isinstance(value, str) or not value:
+        msg = f"{where}: {name} is missing: say whose or which model this is for"
+        raise ConfigurationError(msg)
+    return value
+
+
+def _period(left: dict[str, Any], where: str) -> tuple[int, int]:
+    """The days between which something holds: `valid_from` (or `from`), and `valid_to` (or `to`), exclusive."""
+    start = left.pop("valid_from", None) or left.pop("from", None)
+    end = left.pop("valid_to", None) or left.pop("to", None)
+    return _day(start, "valid_from", 0, where), _day(end, "valid_to", EVER, where)
+
+
+def _day(value: Any, name: str, default: int, where: str) -> int:
+    try:
+        return instant(value.isoformat() if isinstance(value, date) else value, default)
+    except (ValueError, AttributeError):
+        msg = f"{where}: {name} is {value!r}: write a day such as 2026-12-01"
+        raise ConfigurationError(msg) from None
+
+
+def _rate(unit: str, rate: Any, where: str) -> str:
+    if unit not in UNITS:
+        near = difflib.get_close_matches(unit, UNITS, 1)
+        msg = f"{where}: {unit} is no unit" + (f": did you mean {near[0]}?" if near else "")
+        raise ConfigurationError(msg)
+    text = format(rate, "f") if isinstance(rate, Decimal) else str(rate)
+    if isinstance(rate, (float, bool)) or not RATE.match(text):
+        msg = f"{where}: {unit} is {rate!r}: write the price as text, such as {unit}='2.50'"
+        raise ConfigurationError(msg)
+    return text
+
+
+def _discount(value: Any, where: str) -> Decimal:
+    try:
+        discount = Decimal(str(value)) if not isinstance(value, float) else Decimal("nan")
+    except InvalidOperation:
+        discount = Decimal("nan")
+    if not 0 <= discount < 1:
+        msg = f"{where}: discount is {value!r}: write a part of one as text, such as '0.12' for 12 %"
+        raise ConfigurationError(msg)
+    return discount

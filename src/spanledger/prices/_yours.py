@@ -1,0 +1,103 @@
+"""Prices of your own over the book: one line of Python, or a TOML file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from spanledger.errors import ConfigurationError, MissingExtraError
+from spanledger.prices._engine import ENGINE
+from spanledger.prices._layers import Contract, Layers, contract_of, row_of
+
+Day = date | str | None
+Rate = str | int | Decimal
+SECTIONS = ("price", "contract", "models")
+
+
+def add(  # noqa: PLR0913 - a keyword for each part of a price row
+    model: str,
+    *,
+    provider: str,
+    names: Iterable[str] = (),
+    when: Mapping[str, str] | None = None,
+    above: int = 0,
+    valid_from: Day = None,
+    valid_to: Day = None,
+    **rates: Rate,
+) -> None:
+    """Adds a price row: `add("gpt-7", provider="openai", input="3", output="12")`.
+
+    Rates are per million tokens or characters, per thousand calls, else per one unit, as text. `when` restricts the row
+    to dimensions such as `{"tier": "flex"}`, `above` to requests of more input tokens. Raises `ConfigurationError`.
+    """
+    fields = {"model": model, "provider": provider, "names": names, "when": when or {}, "above": above, "rates": rates}
+    ENGINE.layers.add_row(*row_of({**fields, "valid_from": valid_from, "valid_to": valid_to}, f"price of {model}"))
+    ENGINE.changed()
+
+
+def contract(name: str, **terms: Any) -> Contract:
+    """Adds a contract: `contract("2026", provider="anthropic", discount="0.12", valid_from="2026-09-01")`.
+
+    Terms are `provider`, `models`, `discount`, `rates`, `excludes`, `account`, `valid_from`, `valid_to`. List cost
+    stays what it is; contracted and effective cost follow the contract. Raises `ConfigurationError`.
+    """
+    made = contract_of({"name": name, **terms}, f"contract {name}")
+    ENGINE.layers.contracts.append(made)
+    ENGINE.changed()
+    return made
+
+
+def alias(name: str, model: str) -> None:
+    """Says which model is behind an Azure deployment, a Bedrock application profile or any other name."""
+    ENGINE.layers.aliases[name] = model
+    ENGINE.changed()
+
+
+def load(path: str | Path) -> None:
+    """Adds the `[[price]]` and `[[contract]]` tables of a TOML file, and the names in its `[models]`.
+
+    Raises `ConfigurationError`, which names the file, the table and the field; then nothing is added.
+    """
+    file = Path(path)
+    content = _read(file)
+    unknown = content.keys() - set(SECTIONS)
+    if unknown:
+        msg = f"{file}: no such table: {', '.join(sorted(unknown))}; use {', '.join(SECTIONS)}"
+        raise ConfigurationError(msg)
+    rows = [row_of(table, f"{file}: price {n}") for n, table in enumerate(content.get("price", ()), 1)]
+    contracts = [contract_of(table, f"{file}: contract {n}") for n, table in enumerate(content.get("contract", ()), 1)]
+    for row, names in rows:
+        ENGINE.layers.add_row(row, names)
+    ENGINE.layers.contracts.extend(contracts)
+    ENGINE.layers.aliases.update(content.get("models", {}))
+    ENGINE.changed()
+
+
+def reset() -> None:
+    """Takes away all that was added."""
+    ENGINE.layers = Layers()
+    ENGINE.changed()
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        if sys.version_info >= (3, 11):
+            import tomllib
+        else:
+            import tomli as tomllib
+    except ImportError:
+        library, extra = "tomli", "ledger"
+        raise MissingExtraError(library, extra) from None
+    try:
+        content: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"), parse_float=Decimal)
+    except OSError as error:
+        msg = f"{file}: cannot be read: {error.strerror}"
+        raise ConfigurationError(msg) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"{file}: not TOML: {error}"
+        raise ConfigurationError(msg) from None
+    return content
