@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any, Final
 
-from spanledger import _ids, _meter, prices
+from spanledger import _ids, _meter, _rows, prices
 from spanledger._raw import UNREPORTED, Given, api_name, api_named
 from spanledger._types import Charge, Priced, Row, Usage
 from spanledger.prices import METERS, Engine
@@ -65,7 +65,7 @@ def _charge(row: Row, api: Api, given: Given, request: Request) -> Charge:
     failed = given.failure()
     if failed:
         row.update(status="error", error_type=failed)
-        _meter._write_money(row, Priced("not_billed", 0, reason=f"the provider refused the call: {failed}"))
+        _rows.write_money(row, Priced("not_billed", 0, reason=f"the provider refused the call: {failed}"))
         return Charge(row)
     state, unseen = given.folded(api)
     reading = api.read(state, request)
@@ -84,7 +84,7 @@ def _priced(row: Row, api: Api, reading: Reading, given: Given, asked: str | Non
     if usage is None:
         return Priced("unknown", reason=reading.note or "the response reported no usage")
     usage = _with_containers(usage, given)
-    _meter._write_usage(row, usage)
+    _rows.write_usage(row, usage)
     names = (row["provider_name"], given.mapped(reading.response_model), given.mapped(asked))
     priced = _engine(given).rate(usage, names, reading.context, given.at_ns)
     return _meter._qualify(priced, usage, _source(reading), reading.note)
@@ -100,13 +100,14 @@ def _with_containers(usage: Usage, given: Given) -> Usage:
 
 
 def _write(row: Row, reading: Reading, request: Request, priced: Priced) -> None:
-    names = {"request_model": request.model, "response_model": reading.response_model}
-    _meter._put(row, response_id=reading.response_id, **names)
+    _rows.put(row, "request_model", request.model)
+    _rows.put(row, "response_model", reading.response_model)
+    _rows.put(row, "response_id", reading.response_id)
     if reading.finish_reasons:
         row["finish_reasons"] = list(reading.finish_reasons)
-    _meter._write_money(row, priced)
-    _meter._write_context(row, reading.context)
-    _meter._write_provider_cost(row, reading.provider_cost)
+    _rows.write_money(row, priced)
+    _rows.write_context(row, reading.context)
+    _rows.write_provider_cost(row, reading.provider_cost)
 
 
 def _metered(row: Row, name: str, given: Given, model: str | None) -> Charge:
@@ -115,10 +116,10 @@ def _metered(row: Row, name: str, given: Given, model: str | None) -> Charge:
     row["request_model"] = model = model or given.model or METERS[name].model
     priced = Priced("unknown", reason=f"{name}: its quantity is not in what was given")
     if usage is not None:
-        _meter._write_usage(row, usage)
+        _rows.write_usage(row, usage)
         priced = _engine(given).rate(usage, (row["provider_name"], model, None), given.facts(), given.at_ns)
-    _meter._write_money(row, priced)
-    _meter._write_context(row, given.facts())
+    _rows.write_money(row, priced)
+    _rows.write_context(row, given.facts())
     return Charge(row)
 
 

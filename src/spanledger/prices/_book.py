@@ -61,7 +61,7 @@ class Row(NamedTuple):
     @property
     def id(self) -> str:
         """A name that stays: `openai/gpt-5.4?tier=priority>272000@2026-10-12`."""
-        dims = "&".join(f"{name}={value}" for name, value in sorted(self.when.items()))
+        dims = "&".join(f"{name}={_short(value)}" for name, value in sorted(self.when.items()))
         band = f">{self.above}" if self.above else ""
         since = f"@{day_of(self.start)}" if self.start else ""
         return f"{self.platform}/{self.model}{'?' if dims else ''}{dims}{band}{since}"
@@ -72,6 +72,12 @@ class Row(NamedTuple):
             dims.get(name) == value or ("|" in value and dims.get(name) in value.split("|"))
             for name, value in self.when.items()
         )
+
+
+def _short(alternatives: str) -> str:
+    """A value of a dimension for a name: the first alternative, and how many more there are."""
+    first, *others = alternatives.split("|")
+    return f"{first}+{len(others)}" if others else first
 
 
 class Multiplier(NamedTuple):
