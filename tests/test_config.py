@@ -57,7 +57,7 @@ def test_uninstrument_puts_every_function_back(tmp_path: Path) -> None:
     handlers = list(botocore.handlers.BUILTIN_HANDLERS)
     spanledger.instrument(ledger=tmp_path / "l")
     assert all(owner.__dict__[name] is not old for (owner, name), old in zip(HOOKED, before, strict=True))
-    assert len(botocore.handlers.BUILTIN_HANDLERS) == len(handlers) + 4
+    assert len(botocore.handlers.BUILTIN_HANDLERS) > len(handlers)
     spanledger.uninstrument()
     assert [owner.__dict__[name] for owner, name in HOOKED] == before
     assert handlers == botocore.handlers.BUILTIN_HANDLERS

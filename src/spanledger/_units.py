@@ -97,11 +97,11 @@ def inclusive(units: Mapping[str, int | Decimal], total: str) -> int | None:
 
 def money_text(femtos: int) -> str:
     """An amount in 1e-15 as plain decimal text without trailing zeros: `2800000000000` is `0.0028`."""
-    sign, femtos = ("-", -femtos) if femtos < 0 else ("", femtos)
-    whole, fraction = divmod(femtos, FEMTO)
-    if not fraction:
-        return f"{sign}{whole}"
-    return f"{sign}{whole}.{fraction:015d}".rstrip("0")
+    if femtos < 0:
+        return f"-{money_text(-femtos)}"
+    digits = f"{femtos:016d}"
+    fraction = digits[-15:].rstrip("0")
+    return f"{digits[:-15]}.{fraction}" if fraction else digits[:-15]
 
 
 def quantity_json(quantity: int | Decimal) -> int | str:

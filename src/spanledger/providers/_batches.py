@@ -6,7 +6,7 @@ of them, so that a second download, in whatever process, books the same charge, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -51,7 +51,7 @@ def fold_batch(state: State, event: Body) -> None:
     """A batch object, or a page of them."""
     page = event.get("data")
     found = page if isinstance(page, list) else [event]
-    state.setdefault("_batches", []).extend(one for one in found if isinstance(one, Mapping))
+    state.setdefault("_batches", []).extend(one for one in found if isinstance(one, dict))
 
 
 def learn(tally: Tally) -> Iterable[Reading]:

@@ -11,7 +11,7 @@ from spanledger.providers._reading import LARGEST, Body, Reading, Request, State
 
 def merge_usage(state: State, usage: Any) -> None:
     """The fields of a later usage object replace those of an earlier one, except where they are null."""
-    if isinstance(usage, Mapping):
+    if isinstance(usage, dict):
         known = state.setdefault("usage", {})
         known.update({name: value for name, value in usage.items() if value is not None or name not in known})
 
@@ -30,7 +30,7 @@ TICKS: Final = 10**10
 
 def stated_cost(usage: Any) -> str | None:
     """The cost that a provider states itself, as decimal text: `usage.cost` of gateways, xAI's in ticks."""
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return None
     if isinstance(ticks := usage.get("cost_in_usd_ticks"), int):
         return str(Decimal(ticks) / TICKS)

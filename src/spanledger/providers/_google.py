@@ -181,14 +181,14 @@ def _open(client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, stre
         client,
         api,
         model=model_of(given["path"]) or _cached_model(body),
-        body=body if isinstance(body, Mapping) else {},
+        body=body if isinstance(body, dict) else {},
         base_url=_option(given.get("http_options"), "base_url"),
         stream=stream,
     )
 
 
 def _cached_model(body: Any) -> str | None:
-    model = body.get("model") if isinstance(body, Mapping) else None
+    model = body.get("model") if isinstance(body, dict) else None
     return model.removeprefix("models/") if isinstance(model, str) else None
 
 
@@ -219,7 +219,7 @@ def open_call(  # noqa: PLR0913 -- what is known of a call at its entry, each by
 
 
 def _option(options: Any, name: str) -> Any:
-    return options.get(name) if isinstance(options, Mapping) else getattr(options, name, None)
+    return options.get(name) if isinstance(options, dict) else getattr(options, name, None)
 
 
 @lru_cache(maxsize=64)

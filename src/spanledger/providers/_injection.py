@@ -63,7 +63,7 @@ def ask(client: Any, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any
 def _asking(client: Any, call: Call, options: Any) -> Any:
     """A copy of the options that asks for usage; the application's own dict is left alone. `None` to ask nothing."""
     body = options.json_data
-    if not isinstance(body, Mapping) or not _wanted(call) or not _takes(client, call) or not _readable(client):
+    if not isinstance(body, dict) or not _wanted(call) or not _takes(client, call) or not _readable(client):
         return None
     if "stream_options" in (getattr(options, "extra_json", None) or {}):
         return None
@@ -78,7 +78,7 @@ def _wanted(call: Call) -> bool:
     if not asking.enabled or call.api.name not in APIS or (call.server_address, call.request.model) in refusers:
         return False
     stated = body.get("stream_options")
-    if stated is not None and (not isinstance(stated, Mapping) or "include_usage" in stated):
+    if stated is not None and (not isinstance(stated, dict) or "include_usage" in stated):
         return False
     return not any(field in body for field in REFUSING_FIELDS)
 

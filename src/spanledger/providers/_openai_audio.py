@@ -34,7 +34,7 @@ CUE_END: Final = re.compile(rb"--> *(?:(\d+):)?(\d\d):(\d\d)[.,](\d{3})")
 def fold_audio(state: State, event: Body) -> None:
     """A whole body, or an event: the last one of a stream has the usage."""
     keep(state, event, "model", "duration", "_captions")
-    if isinstance(event.get("usage"), Mapping):
+    if isinstance(event.get("usage"), dict):
         merge_usage(state, event["usage"])
         state["_done"] = True
 
@@ -67,7 +67,7 @@ def read_transcript(state: State, request: Request) -> Reading:
 
 
 def _length(holder: Any, name: str) -> Usage | None:
-    length = seconds(holder.get(name)) if isinstance(holder, Mapping) else None
+    length = seconds(holder.get(name)) if isinstance(holder, dict) else None
     return None if length is None else of_seconds(length)
 
 

@@ -59,7 +59,7 @@ def read_images(state: State, request: Request) -> Reading:
 def _tokens(state: State) -> Usage | None:
     """Without details of the output, all of it is the image."""
     reported = state.get("usage")
-    if isinstance(reported, Mapping) and not isinstance(reported.get("output_tokens_details"), Mapping):
+    if isinstance(reported, dict) and not isinstance(reported.get("output_tokens_details"), dict):
         reported = {**reported, "output_tokens_details": {"image_tokens": reported.get("output_tokens")}}
     usage, svg = TOKENS.read(reported), _svg(state.get("svg_usage"))
     return usage._replace(units={**usage.units, **svg}) if usage else None

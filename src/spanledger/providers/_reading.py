@@ -63,7 +63,7 @@ class Reading(NamedTuple):
 def dig(body: Any, path: Path) -> Any:
     """The value at a path, `None` where a step is missing or is no object."""
     for step in path:
-        if not isinstance(body, Mapping):
+        if not isinstance(body, dict):
             return None
         body = body.get(step)
     return body
@@ -107,7 +107,7 @@ class UsageTable:
 
     def read(self, usage: Any) -> Usage | None:
         """The disjoint units of a usage object, `None` where it holds no count at all."""
-        if not isinstance(usage, Mapping):
+        if not isinstance(usage, dict):
             return None
         found: dict[str, tuple[int, int]] = {}
         flaws: list[str] = []
@@ -152,7 +152,7 @@ def _walk(usage: Body, index: Mapping[str, Any], found: dict[str, tuple[int, int
         if target is None or value is None:
             continue
         if isinstance(target, dict):
-            if isinstance(value, Mapping):
+            if isinstance(value, dict):
                 _walk(value, target, found, flaws)
             continue
         rank, unit = target
@@ -175,12 +175,13 @@ def as_count(value: Any) -> int | None:
 
 
 def _checked(units: Mapping[str, Quantity], total: int | None, flaws: list[str]) -> Usage:
-    negative = next((unit for unit, quantity in units.items() if quantity < 0), None)
-    if negative is not None:
-        flaws.append(f"{negative} is negative: {units[negative]}")
+    tokens: Quantity = 0
+    for unit, quantity in units.items():
+        tokens += quantity
+        if quantity < 0:
+            flaws.append(f"{unit} is negative: {quantity}")
     if flaws:
         return Usage(units, flaws[0], usable=False)
-    tokens = sum(units.values())
     if total is not None and total != tokens:
         return Usage(units, f"the provider's total {total} is not the sum of its parts {tokens}")
     return Usage(units)

@@ -66,7 +66,7 @@ TOKENS: Final = UsageTable(
 
 def _by_modality(usage: Any) -> Any:
     details = dig(usage, ("input_token_details",))
-    if not isinstance(details, Mapping):
+    if not isinstance(details, dict):
         return usage
     served = details.get("cached_tokens_details")
     cached = {f"{kind}_tokens": _count(served, f"{kind}_tokens") for kind in ("audio", "image")}
@@ -76,13 +76,13 @@ def _by_modality(usage: Any) -> Any:
 
 
 def _count(holder: Any, name: str) -> int:
-    return (as_count(holder.get(name)) if isinstance(holder, Mapping) else None) or 0
+    return (as_count(holder.get(name)) if isinstance(holder, dict) else None) or 0
 
 
 def fold_realtime(state: State, event: Body) -> None:
     """An event that carries a response; `response.done` is its last, and always comes."""
     response = event.get("response")
-    if isinstance(response, Mapping):
+    if isinstance(response, dict):
         keep(state, response, "id", "model", "status")
         merge_usage(state, response.get("usage"))
     if event.get("type") == "response.done":
@@ -103,7 +103,7 @@ def read_realtime(state: State, request: Request) -> Reading:
 
 def fold_live(state: State, event: Body) -> None:
     """An event of a Live session: its usage is cumulative, that of `session.closed` is final."""
-    if isinstance(event.get("session"), Mapping):
+    if isinstance(event.get("session"), dict):
         keep(state, event["session"], "id", "model")
     merge_usage(state, event.get("usage"))
     if event.get("type") == "session.closed":
@@ -227,7 +227,7 @@ def _live(session: Session, event: Body) -> None:
 
 def _delegated(session: Session, event: Body) -> None:
     inner = event.get("event")
-    handle = HANDLERS.get(str(inner.get("type"))) if isinstance(inner, Mapping) else None
+    handle = HANDLERS.get(str(inner.get("type"))) if isinstance(inner, dict) else None
     if handle is _respond:
         _respond(session, event["event"])
 

@@ -186,9 +186,9 @@ def _provider_name(provider: Stainless, kind: Any, host: str) -> str:
 
 
 def _request_of(options: Any) -> Request:
-    body = options.json_data if isinstance(options.json_data, Mapping) else {}
+    body = options.json_data if isinstance(options.json_data, dict) else {}
     extra = getattr(options, "extra_json", None)
-    if isinstance(extra, Mapping):
+    if isinstance(extra, dict):
         body = {**body, **extra}
     model = body.get("model")
     return Request(model if isinstance(model, str) else None, body, path=options.url)
@@ -198,7 +198,7 @@ def _streams(options: Any, kwargs: Mapping[str, Any]) -> bool:
     if kwargs.get("stream"):
         return True
     body = options.json_data
-    return isinstance(body, Mapping) and body.get("stream") is True
+    return isinstance(body, dict) and body.get("stream") is True
 
 
 def _meeting(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -81,7 +81,7 @@ def read_messages(state: State, request: Request) -> Reading:
 
 
 def _context(usage: object) -> Mapping[str, str]:
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return {}
     names = ("service_tier", "inference_geo", "speed")
     return {name: value for name in names if (value := text(usage.get(name)))}

@@ -85,7 +85,7 @@ HEADERS: Mapping[str, str] = {
 def fold_converse(state: State, event: Body) -> None:
     """A Converse response or an event of ConverseStream, in the form of the wire or of boto3."""
     keep(state, event, "stopReason", "performanceConfig", "serviceTier", "trace")
-    if isinstance(event.get("usage"), Mapping):
+    if isinstance(event.get("usage"), dict):
         state["usage"] = event["usage"]
         state["_done"] = True
     delta = dig(event, ("delta", "text"))
@@ -115,10 +115,10 @@ def _with_fee(usage: Usage | None, routed: str | None) -> Usage | None:
 
 
 def _with_lifetimes(usage: Any) -> Any:
-    details = usage.get("cacheDetails") if isinstance(usage, Mapping) else None
+    details = usage.get("cacheDetails") if isinstance(usage, dict) else None
     if not isinstance(details, list):
         return usage
-    lifetimes = {str(one.get("ttl")): one.get("inputTokens") for one in details if isinstance(one, Mapping)}
+    lifetimes = {str(one.get("ttl")): one.get("inputTokens") for one in details if isinstance(one, dict)}
     return {**usage, "_ttl": lifetimes}
 
 
@@ -133,7 +133,7 @@ def _tier(state: State) -> Mapping[str, str]:
 def fold_invoke(state: State, event: Body) -> None:
     """An InvokeModel body or a chunk of its stream, of any family, and Claude's own stream events."""
     message = event.get("message")
-    if event.get("type") == "message_start" and isinstance(message, Mapping):
+    if event.get("type") == "message_start" and isinstance(message, dict):
         event = message
     keep(
         state,
@@ -143,7 +143,7 @@ def fold_invoke(state: State, event: Body) -> None:
     )
     merge_usage(state, event.get("usage") or dig(event, ("metadata", "usage")))
     metrics = event.get("amazon-bedrock-invocationMetrics")
-    if isinstance(metrics, Mapping):
+    if isinstance(metrics, dict):
         state["_metrics"] = metrics
         state["_done"] = True
     results = event.get("results")
@@ -155,7 +155,7 @@ def fold_invoke(state: State, event: Body) -> None:
 
 
 def _titan_output(results: list[Any]) -> int | None:
-    counts = [one.get("tokenCount") for one in results if isinstance(one, Mapping)]
+    counts = [one.get("tokenCount") for one in results if isinstance(one, dict)]
     return sum(count for count in counts if isinstance(count, int)) if counts else None
 
 

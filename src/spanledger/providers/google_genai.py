@@ -121,7 +121,7 @@ def read_generate(state: State, request: Request) -> Reading:
 
 def _grounded(state: State, model: str) -> Any:
     usage, searches = state.get("usage"), state.get("_searches")
-    if not searches or not isinstance(usage, Mapping):
+    if not searches or not isinstance(usage, dict):
         return usage
     if model.rpartition("/")[2].startswith(GROUNDED_BY_PROMPT):
         return {**usage, "_prompts": 1}
@@ -130,7 +130,7 @@ def _grounded(state: State, model: str) -> Any:
 
 def _tokens(usage: Any) -> Usage | None:
     """The disjoint units: what is split by modality, less what the cache served of each, leaves text in the whole."""
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return None
     split = _split(usage)
     if min(split["_prompt"].values(), default=0) < 0 or split["_cached"].get("rest", 0) < 0:
@@ -161,7 +161,7 @@ def _by_modality(usage: Body, names: tuple[str, ...]) -> dict[str, int]:
 def _entries(details: Any, label: str) -> Iterator[tuple[str, int]]:
     """The pairs of a list such as `[{"modality": "AUDIO", "tokenCount": 7}]`."""
     for one in details if isinstance(details, list) else ():
-        if isinstance(one, Mapping):
+        if isinstance(one, dict):
             count = as_count(next((one[name] for name in ("tokenCount", "tokens", "count") if name in one), None))
             if count:
                 yield str(one.get(label)), count
@@ -183,7 +183,7 @@ def _checked(found: Usage, usage: Body) -> Usage:
 def _context(state: State, request: Request) -> Mapping[str, str]:
     """The tier that served it: as the body says, else its header, else what the request asked for."""
     usage = state.get("usage")
-    usage = usage if isinstance(usage, Mapping) else {}
+    usage = usage if isinstance(usage, dict) else {}
     said = (usage.get("serviceTier"), state.get("service_tier"), request.headers.get(TIER_HEADER))
     asked = (request.body.get("serviceTier"), request.body.get("service_tier"))
     tier = next(filter(None, (*said, *asked)), None)
@@ -232,7 +232,7 @@ def fold_operation(state: State, event: Body) -> None:
 def read_video(state: State, request: Request) -> Reading:
     """The reading of a video that is still to be made: the seconds that were asked for, if the request says."""
     asked = request.body.get("parameters")
-    asked = asked if isinstance(asked, Mapping) else {}
+    asked = asked if isinstance(asked, dict) else {}
     seconds, count = as_count(asked.get("durationSeconds")), as_count(asked.get("sampleCount", 1))
     usage = None
     if seconds and count:
@@ -289,7 +289,7 @@ def read_interaction(state: State, request: Request) -> Reading:
 
 
 def _searched(usage: Any) -> Any:
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return usage
     searches = sum(n for kind, n in _entries(usage.get("grounding_tool_count"), "type") if kind == "google_search")
     return {**usage, "_queries": searches} if searches else usage

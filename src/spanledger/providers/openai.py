@@ -110,7 +110,7 @@ def read_chat(state: State, request: Request) -> Reading:
 
 ENDS = ("completed", "incomplete", "failed", "cancelled")
 BACKGROUND = "the response goes on in the background: its usage comes when it is asked about"
-TERMINAL = {f"response.{end}" for end in ENDS}
+TERMINAL = tuple(f"response.{end}" for end in ENDS)
 
 
 def fold_responses(state: State, event: Body) -> None:
