@@ -95,6 +95,11 @@ def everything(tmp_path_factory):
     return write(tmp_path_factory.mktemp("everything") / "spend.ledger", rows + SEATS)
 
 
+@pytest.fixture(scope="session")
+def write_ledger():
+    return write
+
+
 @pytest.fixture
 def make_ledger(tmp_path):
     return lambda *rows: write(tmp_path / "spend.ledger", rows)

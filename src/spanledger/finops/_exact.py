@@ -63,6 +63,14 @@ def largest_remainder(amount: int, weights: Mapping[Key, Number]) -> dict[Key, i
     return {key: sign * (floor + (key in first)) for key, (floor, _) in parts.items()}
 
 
+def tied(exact: Mapping[Key, Fraction], total: int) -> dict[Key, int]:
+    """Fractions that sum to `total` as integers that do: floors, and one more to the largest remainders."""
+    floors = {key: part.numerator // part.denominator for key, part in exact.items()}
+    missing = total - sum(floors.values())
+    first = set(sorted(exact, key=lambda key: (floors[key] - exact[key], key))[:missing])
+    return {key: floor + (key in first) for key, floor in floors.items()}
+
+
 def round_tied(parts: Mapping[Key, int], unit: int, total: int | None = None) -> dict[Key, int]:
     """Rounds parts to multiples of `unit` so that they sum to the rounded total; each moves by less than one unit.
 

@@ -14,7 +14,7 @@ from typing import Any
 from spanledger._units import FEMTO
 from spanledger.errors import PlanError
 from spanledger.finops._conditions import Fields, When, read_when
-from spanledger.finops._exact import to_femto
+from spanledger.finops._exact import tied, to_femto
 from spanledger.finops._periods import Period
 from spanledger.finops._reading import Section
 
@@ -86,13 +86,17 @@ class Cost:
     take: When | None = None
     bill: Bill | None = None
 
-    def within(self, period: Period) -> int:
-        """What it comes to in a period, in integers of 1e-15; charges that are taken from the ledger are not in it.
+    def within(self, segments: Sequence[Period]) -> list[int]:
+        """What it comes to in each segment of a period, in integers of 1e-15; charges of the ledger are not in it.
 
-        A part of a line by days that is finer than 1e-15 is rounded to the nearest.
+        The whole is rounded to 1e-15 where days do not divide it, and the segments sum to the whole.
         """
+        exact = {number: self._exact(segment) for number, segment in enumerate(segments)}
+        return list(tied(exact, round(sum(exact.values(), Fraction(0)))).values())
+
+    def _exact(self, period: Period) -> Fraction:
         lines = sum((line.within(period) for line in self.lines), Fraction(0))
-        return round(lines) + (self.bill.within(period) if self.bill else 0)
+        return lines + (self.bill.within(period) if self.bill else 0)
 
 
 def _stored(value: Any) -> int:

@@ -73,11 +73,7 @@ class Filled:
 def fill(plan: Plan, period: Period, measured: Measured) -> Filled:
     """The pots of a plan in a period."""
     parts = {pool.name: segments(plan, pool, period) for pool in plan.pools}
-    amounts = {
-        pool.name: [_own_cost(pool, part, measured) for part in parts[pool.name]]
-        for pool in plan.pools
-        if parts[pool.name]
-    }
+    amounts = {pool.name: _own_costs(pool, parts[pool.name], measured) for pool in plan.pools if parts[pool.name]}
     distribution = _distribution(plan, amounts)
     pots: list[Pot] = []
     for pool in plan.pools:
@@ -105,8 +101,10 @@ def _stated(plan: Plan, pool: Pool) -> list[Basis]:
     return [basis for name in names for basis in plan.drivers.get(name, ())]
 
 
-def _own_cost(pool: Pool, segment: Period, measured: Measured) -> int:
-    return measured.taken(pool.name, segment) if pool.cost.take is not None else pool.cost.within(segment)
+def _own_costs(pool: Pool, parts: Sequence[Period], measured: Measured) -> list[int]:
+    if pool.cost.take is not None:
+        return [measured.taken(pool.name, segment) for segment in parts]
+    return pool.cost.within(parts)
 
 
 def _distribution(plan: Plan, amounts: Mapping[str, Sequence[int]]) -> services.Distribution | None:

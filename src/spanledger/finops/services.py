@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Final
 
 from spanledger.errors import PlanError
+from spanledger.finops._exact import tied
 
 DIRECT, STEP_DOWN, RECIPROCAL = "direct", "step_down", "reciprocal"
 METHODS: Final = (DIRECT, STEP_DOWN, RECIPROCAL)
@@ -48,7 +49,9 @@ def distribute(own: Mapping[str, int], serves: Serves, method: str, order: Seque
             msg = f"pool {pool!r}: serves gives away more than 100 %"
             raise PlanError(msg)
     gross, kept = _METHODS[method](own, serves, order)
-    return Distribution(method, dict(own), gross, _tied(own, {pool: gross[pool] * kept[pool] for pool in own}))
+    return Distribution(
+        method, dict(own), gross, tied({pool: gross[pool] * kept[pool] for pool in own}, sum(own.values()))
+    )
 
 
 Solved = tuple[dict[str, Fraction], dict[str, Fraction]]
@@ -103,14 +106,6 @@ def _solved(rows: list[list[Fraction]], pools: Sequence[str]) -> list[Fraction]:
                 factor = rows[row][column]
                 rows[row] = [a - factor * b for a, b in zip(rows[row], rows[column], strict=True)]
     return [row[-1] for row in rows]
-
-
-def _tied(own: Mapping[str, int], exact: Mapping[str, Fraction]) -> dict[str, int]:
-    """Fractions as integers that sum to what the pools cost: floors, and one more to the largest remainders."""
-    floors = {pool: part.numerator // part.denominator for pool, part in exact.items()}
-    missing = sum(own.values()) - sum(floors.values())
-    first = sorted(exact, key=lambda pool: (floors[pool] - exact[pool], pool))[:missing]
-    return {pool: floor + (pool in first) for pool, floor in floors.items()}
 
 
 _METHODS: Final = {DIRECT: _direct, STEP_DOWN: _step_down, RECIPROCAL: _reciprocal}
