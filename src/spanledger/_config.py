@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from spanledger import _baggage, _faults, _meter, _tags
+from spanledger._bridge import Bridge
 from spanledger._settings import Settings, read
 from spanledger._types import Sink
 from spanledger.errors import ConfigurationError
@@ -39,18 +40,19 @@ def configure(**settings: Unpack[Settings]) -> None:
     _meter.meter.identity = {name: values[name] for name in names if values[name]}
     _baggage.configure(values["baggage_in"], values["baggage_out"], values["provider_baggage"])
     chosen = {name: values[name] for name in OTEL if values[name] is not None}
-    otel = OTel(**chosen, health=_faults.totals, tags_in=_tags.tags_in)
+    bridge = Bridge(values["bridge"]) if values["bridge"] else None
+    otel = OTel(**chosen, health=_faults.totals, tags_in=_tags.tags_in, finished=bridge.on_span if bridge else None)
     _meter.meter.spans = otel
     _injection.asking.enabled = values["include_usage"]
     _injection.asking.hosts = tuple(values["include_usage_hosts"])
-    _replace_sinks(LedgerSink(os.fspath(values["ledger"])), otel)
+    _replace_sinks(LedgerSink(os.fspath(values["ledger"])), otel, *([bridge] if bridge else []))
     _meter.start()
 
 
 def _replace_sinks(*sinks: Sink) -> None:
     """Puts sinks of our own making in the place of earlier ones; others stay."""
     for sink in _meter.meter.sinks:
-        if isinstance(sink, (LedgerSink, OTel)):
+        if isinstance(sink, (LedgerSink, OTel, Bridge)):
             _meter.remove_sink(sink)
             sink.close()
     for sink in sinks:

@@ -25,6 +25,7 @@ class Place(NamedTuple):
 PLACES: Final = {
     "report": Place("spanledger.ledger._cli", "what was spent, by any dimension"),
     "tail": Place("spanledger.ledger._cli", "the latest charges, and those to come"),
+    "import": Place("spanledger._import_cli", "charges from an archive of spans"),
     "doctor": Place("spanledger._doctor", "what is hooked, which versions are installed, what was lost"),
     "demo": Place(
         "spanledger.testing.demo", "a small application on a loopback provider, and its costs", own_parser=True

@@ -14,6 +14,7 @@ from spanledger.sinks._spans import CALL, Traced, is_model_call
 
 Tags = Callable[["Context | None"], Mapping[str, str]]
 
+Finished = Callable[[Any], None]
 Attributes = Callable[[Mapping[str, str]], Mapping[str, Any]]
 
 latest: Final[ContextVar[Callable[[], Any] | None]] = ContextVar("spanledger.latest_model_span", default=None)
@@ -30,15 +31,20 @@ class TagProcessor:
 
     def __init__(self) -> None:
         self._served: tuple[Any, Tags, Attributes] | None = None
+        self._finished: Finished | None = None
 
-    def serve(self, sink: Any, tags: Tags, attributes: Attributes) -> None:
-        """`tags` gives the tags that are allowed in a context, `attributes` turns them into those of a span."""
+    def serve(self, sink: Any, tags: Tags, attributes: Attributes, finished: Finished | None = None) -> None:
+        """`tags` gives the tags that are allowed in a context, `attributes` turns them into those of a span.
+
+        `finished` takes every span that has ended.
+        """
         self._served = (sink, tags, attributes)
+        self._finished = finished
 
     def leave(self, sink: Any) -> None:
         """Adds nothing any more, if it is this sink that is served."""
         if self._served is not None and self._served[0] is sink:
-            self._served = None
+            self._served = self._finished = None
 
     @_faults.guarded("look at a span that starts")
     def on_start(self, span: Any, parent_context: Context | None = None) -> None:
@@ -62,7 +68,9 @@ class TagProcessor:
         """Nothing can be added any more."""
 
     def on_end(self, span: Any) -> None:
-        """Nothing is kept."""
+        """Hands a finished span on to the bridge, where there is one."""
+        if self._finished is not None:
+            self._finished(span)
 
     def shutdown(self) -> None:
         """Nothing is held."""

@@ -16,22 +16,13 @@ from typing import Any, Final
 from opentelemetry.context import attach, create_key, set_value
 from opentelemetry.trace import Span, SpanContext, StatusCode, get_current_span, set_span_in_context
 
+from spanledger import _model_spans
+from spanledger._model_spans import USAGE
 from spanledger._types import Charge, Row
 from spanledger.sinks._otel_values import Names
 
 CALL: Final = create_key("spanledger.span")
 """The context key under which a call waits for a span that the SDK itself is about to open."""
-
-ANY: Final[frozenset[str]] = frozenset()
-
-FOREIGN: Final[Mapping[str, frozenset[str]]] = {
-    "gen_ai.operation.name": frozenset({"chat", "generate_content", "text_completion", "embeddings"}),
-    "openinference.span.kind": frozenset({"LLM", "EMBEDDING"}),
-    "llm.request.type": frozenset({"chat", "completion", "embedding"}),
-    "llm.system": ANY,
-}
-"""How the span of one model call shows itself, whoever opened it: GenAI conventions (the anthropic SDK, the official
-instrumentations, Logfire, pydantic-ai), OpenInference (which tells the kind only at the end), OpenLLMetry."""
 
 KEPT: Final = ("gen_ai.", "error.", "openai.", "llm.")
 """Names of the conventions: where another library has written one, its value stays."""
@@ -41,13 +32,8 @@ MONEY: Final = ("list_cost", "contracted_cost", "effective_cost")
 
 
 def is_model_call(span: Any) -> bool:
-    """Whether a recording span stands for one call of a model."""
-    if not span.is_recording():
-        return False
-    attributes = getattr(span, "attributes", None)
-    if not attributes:
-        return False
-    return any(not values or attributes[name] in values for name, values in FOREIGN.items() if name in attributes)
+    """Whether a span that is still recording stands for one call of a model."""
+    return span.is_recording() and _model_spans.is_model_call(getattr(span, "attributes", None))
 
 
 def merged(charges: list[Charge]) -> Row:
@@ -177,12 +163,8 @@ def _conclude(span: Span, found: dict[str, Any], error: BaseException | None) ->
     span.set_attributes(found)
 
 
-USAGE: Final = ("gen_ai.usage.", "llm.token_count.", "llm.cost.", "llm.usage.")
-"""What a span that is not the carrier must not show: a backend would count it twice."""
-
-
 def strip_at_end(span: Any) -> None:
-    """Takes the usage off a span when its owner ends it."""
+    """Takes the usage off a span when its owner ends it: a backend would count it twice."""
     end = span.end
     if getattr(end, "__name__", "") == strip_at_end.__name__:
         return

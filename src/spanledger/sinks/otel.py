@@ -29,7 +29,7 @@ from spanledger.sinks._metric_names import DEFAULT_METRICS
 from spanledger.sinks._metrics import DEFAULT_METRIC_TAGS, Health, Metrics, Source, no_health
 from spanledger.sinks._otel_names import DEFAULT_PROFILES, SCHEMA_URL
 from spanledger.sinks._otel_values import Names, tags_of
-from spanledger.sinks._processor import TagProcessor, Tags, claim
+from spanledger.sinks._processor import Finished, TagProcessor, Tags, claim
 from spanledger.sinks._spans import Traced, Untraced, is_model_call
 
 POLICIES: Final = ("emit", "annotate", "off")
@@ -65,8 +65,8 @@ class OTel:
     `_otel_names.PROFILES`, `metrics` of `_metric_names.PROFILES`. `metric_tags` are the tags that become attributes of
     metrics, the most important first; `metric_top={"customer": 20}` adds one of which only the largest 20 values are
     told apart, the rest is `other`. `span_tags` are those that every span of a tagged request gets, read by `tags_in`
-    from a context. Providers are OpenTelemetry's global ones unless given. `health` gives the counts
-    of `faults` and `lost`.
+    from a context; `finished` takes every span that has ended. Providers are OpenTelemetry's global ones unless
+    given. `health` gives the counts of `faults` and `lost`.
     """
 
     def __init__(  # noqa: PLR0913 -- settings, each by name
@@ -76,6 +76,7 @@ class OTel:
         profiles: Iterable[str] = DEFAULT_PROFILES,
         span_tags: Iterable[str] = DEFAULT_SPAN_TAGS,
         tags_in: Tags = no_tags,
+        finished: Finished | None = None,
         metric_tags: Iterable[str] = DEFAULT_METRIC_TAGS,
         metric_top: Mapping[str, int] | None = None,
         metrics: Iterable[str] = DEFAULT_METRICS,
@@ -90,6 +91,7 @@ class OTel:
         )
         self._allowed = frozenset(span_tags)
         self._tags_in = tags_in
+        self._finished = finished
         self._given = tracer_provider
         self._known: TracerProvider | None = None
         self._tracer: Tracer | None = None
@@ -138,7 +140,7 @@ class OTel:
                 return
             processor = _processors[provider] = TagProcessor()
             add(processor)
-        processor.serve(self, self._allowed_tags, self._names.tags)
+        processor.serve(self, self._allowed_tags, self._names.tags, self._finished)
 
     def _allowed_tags(self, context: Context | None) -> Mapping[str, str]:
         tags = self._tags_in(context)
