@@ -76,8 +76,10 @@ OTHERS = {
 
 
 @pytest.fixture
-def other(request, telemetry):
+def other(request, telemetry, monkeypatch):
     """Another instrumentation at work, beside which spanledger is to add nothing but cost and tags."""
+    for owner in (openai.resources.chat.Completions, anthropic.resources.Messages):
+        monkeypatch.setattr(owner, "create", owner.create)  # OpenLLMetry does not put everything back
     module, name, sdk = OTHERS[request.param]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of other people's imports
