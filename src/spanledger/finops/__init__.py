@@ -1,9 +1,9 @@
 """What finance asks of the ledger: rules, allocation, showback, budgets, forecasts."""
 
 from spanledger.finops._exact import split
-from spanledger.finops.allocation import allocate
+from spanledger.finops.allocation import allocate, close, corrections
 from spanledger.finops.plan import Plan
 from spanledger.finops.rules import Rules
 from spanledger.finops.statements import Statement
 
-__all__ = ["Plan", "Rules", "Statement", "allocate", "split"]
+__all__ = ["Plan", "Rules", "Statement", "allocate", "close", "corrections", "split"]

@@ -7,6 +7,7 @@ pots among cells and rounds once (`_division`). Python sees small tables only.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spanledger.errors import PlanError
@@ -14,6 +15,9 @@ from spanledger.finops._cells import cells_query
 from spanledger.finops._division import Family, Queries, families
 from spanledger.finops._periods import Given, Period, read_period
 from spanledger.finops._tables import Cells, candidates_table, nothing_spread, pots_table, stated_table
+from spanledger.finops.closing import close as write_closed
+from spanledger.finops.closing import closed
+from spanledger.finops.closing import corrections as differences
 from spanledger.finops.plan import GivenPlan, Plan, as_plan
 from spanledger.finops.pots import Measured, fill, measures, segments
 from spanledger.finops.statements import Statement, assemble
@@ -27,6 +31,8 @@ Ask = Callable[..., "pa.Table"]
 class Asked(Protocol):
     """What allocation needs of a ledger: answers to SQL over its `charges`, and over tables that are given."""
 
+    path: Path
+
     def sql(
         self, query: str, params: Sequence[Any] = (), *, since: Any = None, until: Any = None, tables: Any = None
     ) -> Any:
@@ -34,7 +40,7 @@ class Asked(Protocol):
 
 
 def allocate(ledger: Asked, plan: GivenPlan, period: Given) -> Statement:
-    """Who owns the cost of a period, by a plan.
+    """Who owns the cost of a period, by a plan; where the period is closed, the statement that it was closed with.
 
     Args:
         ledger: a `spanledger.Ledger`.
@@ -46,6 +52,33 @@ def allocate(ledger: Asked, plan: GivenPlan, period: Given) -> Statement:
         LedgerError: the ledger cannot be read.
     """
     plan, period = as_plan(plan), read_period(period)
+    before = closed(Path(ledger.path), plan.name, period)
+    return before[0] if before else _opened(ledger, plan, period)
+
+
+def corrections(ledger: Asked, plan: GivenPlan, period: Given) -> Statement:
+    """What has changed since a period was closed: a statement of kind `correction`, without lines where nothing has.
+
+    Close it too, and the closed statement and its corrections are together what the ledger says now. Raises
+    `PlanError` where the period is open.
+    """
+    plan, period = as_plan(plan), read_period(period)
+    before = closed(Path(ledger.path), plan.name, period)
+    if not before:
+        msg = f"corrections: {period.label} is open for {plan.name!r}: allocate it, and close that"
+        raise PlanError(msg)
+    return differences(_opened(ledger, plan, period), before)
+
+
+def close(ledger: Asked, statement: Statement) -> Path:
+    """Closes a period with its statement, or adds a correction to a closed one; returns where it was written.
+
+    Raises `PlanError` where the period is closed already, or the statement does not tie.
+    """
+    return write_closed(Path(ledger.path), statement)
+
+
+def _opened(ledger: Asked, plan: Plan, period: Period) -> Statement:
     asked = measures(plan)
     by_day = any(len(segments(plan, pool, period)) > 1 for pool in plan.pools)
     query = cells_query(plan, period, asked, by_day=by_day)
