@@ -45,7 +45,9 @@ def configure(**settings: Unpack[Settings]) -> None:
     _meter.meter.spans = otel
     _injection.asking.enabled = values["include_usage"]
     _injection.asking.hosts = tuple(values["include_usage_hosts"])
-    _replace_sinks(LedgerSink(os.fspath(values["ledger"])), otel, *([bridge] if bridge else []))
+    keeping = {name: values[name] for name in ("durability", "sealing", "hmac_key")}
+    ledger = LedgerSink(os.fspath(values["ledger"]), **keeping)
+    _replace_sinks(ledger, otel, *([bridge] if bridge else []))
     _meter.start()
 
 

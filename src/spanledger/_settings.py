@@ -26,6 +26,9 @@ class Settings(TypedDict, total=False):
     baggage_in: Iterable[str]
     baggage_out: Iterable[str]
     provider_baggage: str
+    durability: str
+    sealing: str
+    hmac_key: str | None
     include_usage: bool
     include_usage_hosts: Iterable[str]
 
@@ -75,6 +78,18 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     for setting in (
         Setting("ledger", "spend.ledger", "SPANLEDGER_LEDGER", str, PATH, "The ledger's directory."),
         Setting("tags", {}, "SPANLEDGER_TAGS", pairs, (Mapping,), "Tags of the whole process: `team=growth,...`."),
+        Setting(
+            *("durability", "process", "SPANLEDGER_DURABILITY", str, (str,)),
+            "What a charge outlives when the call returns: its `process`, or with `fsync` the power.",
+        ),
+        Setting(
+            *("sealing", "off", "SPANLEDGER_SEALING", str, (str,)),
+            "`spawn` starts `spanledger seal`, at low priority, whenever a segment is full.",
+        ),
+        Setting(
+            *("hmac_key", None, "SPANLEDGER_HMAC_KEY", str, (str,)),
+            "With a key, `customer` and `user_id` are written to the ledger as their keyed hashes.",
+        ),
         Setting("service_name", None, "OTEL_SERVICE_NAME", str, (str,), "The service, a column of every charge."),
         Setting("release", None, "SPANLEDGER_RELEASE", str, (str,), "Its release, likewise."),
         Setting(

@@ -98,7 +98,7 @@ class Charge:
     charge_id = Text("identity", "UUIDv7 of this row.", required=True, focus="x_ChargeId")
     call_id = Text("identity", "The SDK call: rows of billed retries share it.")
     response_id = Text("identity", "The provider's own id of the response.")
-    corrects = Text("identity", "The `charge_id` that this row corrects.")
+    corrects = Text("identity", "The `charge_id` that this row corrects; both have the same `started_at`.")
     started_at = Instant("identity", "When the call began.", required=True, focus="ChargePeriodStart")
     duration_ms = Millis("identity", "From the call to the end of its body.")
     time_to_first_chunk_ms = Millis("identity", "From the call to the first event of a stream.")

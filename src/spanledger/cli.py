@@ -26,6 +26,9 @@ PLACES: Final = {
     "report": Place("spanledger.ledger._cli", "what was spent, by any dimension"),
     "tail": Place("spanledger.ledger._cli", "the latest charges, and those to come"),
     "import": Place("spanledger._import_cli", "charges from an archive of spans"),
+    "seal": Place("spanledger.ledger._keeping_cli", "turns closed segments into Parquet, merges past days"),
+    "verify": Place("spanledger.ledger._keeping_cli", "reads every file of a ledger and says what is wrong"),
+    "repair": Place("spanledger.ledger._keeping_cli", "puts right what verify finds"),
     "doctor": Place("spanledger._doctor", "what is hooked, which versions are installed, what was lost"),
     "demo": Place(
         "spanledger.testing.demo", "a small application on a loopback provider, and its costs", own_parser=True

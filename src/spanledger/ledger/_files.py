@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -15,6 +15,7 @@ from spanledger.ledger._period import Period
 
 OPEN: Final = "open"
 SEALED: Final = "charges"
+QUARANTINE: Final = "quarantine"
 LONGEST_LINE: Final = 8 << 20
 """Bytes of the longest line that is read: a charge has under a kilobyte, so a longer line is none."""
 
@@ -26,10 +27,17 @@ class Sealed(NamedTuple):
     day: date
 
 
+class Open(NamedTuple):
+    """One segment, and the days of it that a sealed file has already: they are read from there."""
+
+    path: Path
+    sealed_days: tuple[date, ...] = ()
+
+
 class Files(NamedTuple):
     """The files of a ledger at one moment."""
 
-    open: tuple[Path, ...]
+    open: tuple[Open, ...]
     sealed: tuple[Sealed, ...]
 
     def within(self, period: Period) -> Files:
@@ -37,6 +45,14 @@ class Files(NamedTuple):
         since = period.since.date() if period.since else date.min
         until = period.until.date() if period.until else date.max
         return self._replace(sealed=tuple(file for file in self.sealed if since <= file.day <= until))
+
+
+def by_day(sealed: Iterable[Sealed]) -> dict[date, list[Sealed]]:
+    """The sealed files of each day."""
+    days: dict[date, list[Sealed]] = {}
+    for file in sealed:
+        days.setdefault(file.day, []).append(file)
+    return days
 
 
 class Lines(NamedTuple):
@@ -54,10 +70,23 @@ def scan(root: Path) -> Files:
         msg = f"{root}: there is no ledger here; instrument(ledger={str(root)!r}) makes one with the first charge"
         raise LedgerError(msg)
     check_version(root)
-    sealed = sorted(root.glob(f"{SEALED}/date=*/*.parquet"))
-    done = {path.stem for path in sealed}
-    segments = sorted(path for path in root.glob(f"{OPEN}/*.jsonl") if path.stem not in done)
-    return Files(tuple(segments), tuple(Sealed(path, _day(path)) for path in sealed))
+    # Segments first: one that is sealed in between stands in both lists, and its days are read once.
+    segments = sorted(path for path in root.glob(f"{OPEN}/*.jsonl") if not path.name.startswith("."))
+    sealed = [Sealed(path, day_of(path.parent)) for path in sorted(root.glob(f"{SEALED}/date=*/*.parquet"))]
+    days: dict[str, list[date]] = {}
+    for file in sealed:
+        days.setdefault(file.path.stem, []).append(file.day)
+    return Files(tuple(Open(path, tuple(days.get(path.stem, ()))) for path in segments), tuple(sealed))
+
+
+def partition(root: Path, day: date) -> Path:
+    """The directory of a day's sealed files."""
+    return root / SEALED / f"date={day.isoformat()}"
+
+
+def sealed_days(root: Path, segment: str) -> set[date]:
+    """The days that a segment has a sealed file for."""
+    return {day_of(path.parent) for path in root.glob(f"{SEALED}/date=*/{segment}.parquet")}
 
 
 def check_version(root: Path) -> None:
@@ -72,6 +101,14 @@ def check_version(root: Path) -> None:
         raise LedgerError(msg) from error
 
 
+def raw_lines(path: Path) -> Iterator[bytes]:
+    """Every line of a segment without padding and line ends, the torn last one too. Empty ones are left out."""
+    with path.open("rb") as file:
+        while line := file.readline(LONGEST_LINE):
+            if kept := line.strip(b"\0\r\n "):
+                yield kept
+
+
 def lines_of(path: Path) -> Iterator[bytes]:
     """The finished lines of a segment, without padding and without the torn last one. Never loads the whole file."""
     with path.open("rb") as file:
@@ -84,7 +121,7 @@ def count_lines(path: Path) -> Lines:
     """How each line of a segment reads."""
     charges = corrupt = 0
     for line in lines_of(path):
-        if is_charge(line):
+        if charge_id_in(line):
             charges += 1
         else:
             corrupt += 1
@@ -92,13 +129,22 @@ def count_lines(path: Path) -> Lines:
     return Lines(charges, corrupt, int(tail), padding)
 
 
-def is_charge(line: bytes) -> bool:
-    """Whether a line is a JSON object that names a charge and its moment."""
+def charge_id_in(line: bytes) -> str | None:
+    """The id of a charge, where a line is a JSON object that names one and its moment."""
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError:
-        return False
-    return isinstance(row, dict) and isinstance(row.get("charge_id"), str) and isinstance(row.get("started_at"), str)
+        return None
+    if not isinstance(row, dict) or not isinstance(row.get("started_at"), str):
+        return None
+    charge_id = row.get("charge_id")
+    return charge_id if isinstance(charge_id, str) and charge_id else None
+
+
+def rescued(line: bytes) -> bytes | None:
+    """The charge behind the remains of a torn one: its writer could not finish, the next one began on the same line."""
+    at = line.rfind(b'{"charge_id":')
+    return line[at:] if at > 0 and charge_id_in(line[at:]) else None
 
 
 def is_padded(path: Path) -> bool:
@@ -126,9 +172,10 @@ def _tail(path: Path) -> tuple[bool, int]:
         return False, padding
 
 
-def _day(path: Path) -> date:
+def day_of(folder: Path) -> date:
+    """The day of a partition. Raises `LedgerError` where the directory is none."""
     try:
-        return date.fromisoformat(path.parent.name.removeprefix("date="))
+        return date.fromisoformat(folder.name.removeprefix("date="))
     except ValueError as error:
-        msg = f"{path.parent}: is not date=YYYY-MM-DD; move it out of the ledger"
+        msg = f"{folder}: is not date=YYYY-MM-DD; move it out of the ledger"
         raise LedgerError(msg) from error

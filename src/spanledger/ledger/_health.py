@@ -58,7 +58,9 @@ class Health(NamedTuple):
 def health(root: Path) -> Health:
     """Reads every open segment of the ledger at `root` and counts."""
     files = scan(root)
-    return Health({path.name: count_lines(path) for path in files.open}, len(files.sealed), _reports(root))
+    return Health(
+        {segment.path.name: count_lines(segment.path) for segment in files.open}, len(files.sealed), _reports(root)
+    )
 
 
 def _reports(root: Path) -> dict[str, dict[str, Any]]:

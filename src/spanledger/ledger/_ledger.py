@@ -17,7 +17,8 @@ from spanledger.ledger._fields import Field, dimensions, resolve
 from spanledger.ledger._files import Files, scan
 from spanledger.ledger._health import Health, health
 from spanledger.ledger._period import Period, When, period
-from spanledger.ledger._relation import EXTRA, Relation, Repeats, look, relation
+from spanledger.ledger._relation import EXTRA, Relation, relation
+from spanledger.ledger._repeats import Looker
 from spanledger.ledger._result import Result
 from spanledger.ledger._trace import Trace
 from spanledger.ledger.engines import duckdb as engine
@@ -43,6 +44,7 @@ class Ledger:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._engine = engine.DuckDB()
+        self._repeats = Looker(self._engine)
 
     def cost(  # noqa: PLR0913 -- one question, its parts by name
         self,
@@ -172,17 +174,14 @@ class Ledger:
                 files = scan(self.path)
                 try:
                     return ask(self._relation(files, within, Path(scratch), extra=extra))
-                except LedgerError:
+                except (LedgerError, FileNotFoundError):
                     if scan(self.path) == files:
                         raise
             return ask(self._relation(scan(self.path), within, Path(scratch), extra=extra))
 
     def _relation(self, files: Files, within: Period, scratch: Path, *, extra: bool) -> Relation:
-        files = files._replace(open=tuple(engine.readable(path, scratch) for path in files.open))
-        every_day = engine.every_row(files)
-        rows = engine.every_row(files.within(within), extra=extra)
-        found = self._engine.query(look(every_day)).to_pylist()[0]
-        return relation(rows, every_day, Repeats(*map(bool, found.values())))
+        files = engine.in_force(self._engine, engine.readable(files.within(within), scratch))
+        return relation(engine.every_row(files, extra=extra), engine.every_row(files), self._repeats.look(files))
 
 
 _TRIES: Final = 5

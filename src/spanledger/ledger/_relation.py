@@ -5,16 +5,10 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from spanledger.ledger._fields import Field
+from spanledger.ledger._repeats import Repeats
 
 EXTRA: Final = Field("extra", "", ("extra",))
 """What a newer version of spanledger wrote and this one does not know, as JSON text."""
-
-
-class Repeats(NamedTuple):
-    """Whether any charge stands twice, and whether any is corrected. Most ledgers have neither and pay for neither."""
-
-    duplicates: bool = False
-    corrections: bool = False
 
 
 class Relation(NamedTuple):
@@ -24,21 +18,19 @@ class Relation(NamedTuple):
     history: str
 
 
-def relation(rows: str, every_day: str, repeats: Repeats) -> Relation:
-    """The relation over `rows`; corrections are looked for in `every_day`, of which `rows` may be a part."""
-    kept = _superseded(every_day) if repeats.corrections else "TRUE"
+def relation(rows: str, narrow: str, repeats: Repeats) -> Relation:
+    """The relation over `rows`; `narrow` is the same rows without `extra`, to look for corrections in.
+
+    A correction keeps the `started_at` of what it corrects, so both are of one day, and no other day need be read.
+    """
+    kept = _superseded(narrow) if repeats.corrections else "TRUE"
     once = "QUALIFY row_number() OVER (PARTITION BY charge_id) = 1" if repeats.duplicates else ""
     return Relation(f"SELECT * FROM ({rows}) WHERE {kept} {once}", rows)
 
 
-def look(rows: str) -> str:
-    """The question whether `rows` repeat: `duplicates` and `corrections`, counted."""
-    return f"SELECT count(*) - count(DISTINCT charge_id) AS duplicates, count(corrects) AS corrections FROM ({rows})"
-
-
-def _superseded(every_day: str) -> str:
+def _superseded(rows: str) -> str:
     """A charge is gone when another corrects it, and so is a correction of the same charge with an earlier id."""
-    corrections = f"(SELECT DISTINCT charge_id, corrects FROM ({every_day}) WHERE corrects IS NOT NULL)"
+    corrections = f"(SELECT DISTINCT charge_id, corrects FROM ({rows}) WHERE corrects IS NOT NULL)"
     latest_first = "row_number() OVER (PARTITION BY corrects ORDER BY charge_id DESC)"
     earlier = f"SELECT charge_id FROM {corrections} QUALIFY {latest_first} > 1"
     return f"charge_id NOT IN (SELECT corrects FROM {corrections} UNION ALL {earlier})"

@@ -1,112 +1,220 @@
 """Appends charges to a ledger directory: one `write(2)` a charge, to a segment that only this process has open.
 
 No process waits for another and nothing is buffered: when `book` returns, the kernel has the row, and it outlives the
-process. Rows end with a newline, so a torn last line shows itself.
+process; with `durability="fsync"` the disk has it. Rows end with a newline, so a torn last line shows itself.
 """
 
 from __future__ import annotations
 
+import errno
+import hmac
+import json
 import os
-import re
-import socket
+import subprocess
+import sys
 import threading
 import time
 import weakref
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import orjson
 
-from spanledger import _faults, _ids
-from spanledger._types import SCHEMA_VERSION, Charge
+from spanledger import _faults
+from spanledger._types import Charge, Row
+from spanledger.errors import ConfigurationError
+from spanledger.sinks._segment import Segment, prepare
 
 RETRY_SECONDS: Final = 5.0
 """How long a place that could not be opened is left alone; charges in between are counted as lost."""
+
+ROTATE_BYTES: Final = 64 << 20
+ROTATE_SECONDS: Final = 3600.0
+"""A segment is closed and a new one begun at this size or age, so that it can be sealed."""
+
+LOOK_SECONDS: Final = 1.0
+"""How often the place is looked at: a deleted segment is noticed within this time, and so is a full disk."""
+
+RESERVE_BYTES: Final = 32 << 20
+"""Space on the disk that is left to the application: charges beyond are lost, and counted."""
+
+PSEUDONYMS: Final = ("customer", "user_id")
+"""The columns that a key replaces by their keyed hash."""
 
 _sinks: Final[weakref.WeakSet[LedgerSink]] = weakref.WeakSet()
 
 
 class LedgerSink:
-    """Appends to `path`, a directory that is made at the first charge."""
+    """Appends to `path`, a directory that is made at the first charge.
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    `durability` is `process` (a charge outlives its process) or `fsync` (it outlives the power). With `hmac_key`,
+    `customer` and `user_id` are written as their HMAC-SHA256, 32 hexadecimal digits. `sealing="spawn"` starts
+    `spanledger seal` as a process of low priority whenever a segment is full. Raises `ConfigurationError`.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        durability: str = "process",
+        hmac_key: str | None = None,
+        sealing: str = "off",
+    ) -> None:
         self.path = Path(path).absolute()
-        self.segment: Path | None = None
-        self._fd: int | None = None
+        self._fsync = _choice("durability", durability, ("process", "fsync")) == "fsync"
+        self._key = hmac_key.encode() if hmac_key else None
+        self._spawns = _choice("sealing", sealing, ("off", "spawn")) == "spawn"
+        self._begin()
+
+    def _begin(self) -> None:
+        self._segment: Segment | None = None
         self._failure: OSError | None = None
         self._retry_at = 0.0
+        self._told = sum(_faults.totals().values())
         self._opening = threading.Lock()
         _sinks.add(self)
 
+    @property
+    def segment(self) -> Path | None:
+        """The file that is written to at present."""
+        return self._segment.path if self._segment else None
+
     def book(self, charge: Charge) -> None:
         """Writes one row; a row that cannot be written is counted as lost."""
-        line = orjson.dumps(charge.row) + b"\n"
+        line = encoded(pseudonymous(charge.row, self._key) if self._key else charge.row)
         try:
-            fd = self._fd
-            written = os.write(self._open() if fd is None else fd, line)
+            segment = self._segment
+            if segment is None or time.monotonic() > segment.look_at:
+                segment = self._fit(segment)
+            written = os.write(segment.fd, line)
+            segment.rows += 1
             if written != len(line):
-                self._finish_torn(written, line)
+                self._abandon_torn(segment)
+            if self._fsync:
+                os.fdatasync(segment.fd)
         except OSError as error:
             _faults.lose(error)
 
     def flush(self) -> None:
-        """Does nothing: nothing is held back."""
+        """Writes nothing, as nothing is held back; tells the ledger of faults and losses since the last time."""
+        self._tell()
 
     def close(self) -> None:
-        """Closes the segment; the next charge opens a new one."""
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            os.close(fd)
+        """Lets go of the segment; the next charge opens a new one."""
+        self._tell()
+        self._segment = None
 
     def forget(self) -> None:
         """In a forked child: the parent's segment is the parent's."""
-        self.close()
-        self.__init__(self.path)  # type: ignore[misc]  # a child starts as if new, with a lock of its own
+        if self._segment:
+            self._segment.close()
+        self._begin()
 
-    def _open(self) -> int:
+    def _fit(self, segment: Segment | None) -> Segment:
+        """The segment to write to: this one, while it is fit for it, or a new one."""
         with self._opening:
-            if self._fd is not None:
-                return self._fd
-            now = time.monotonic()
-            if self._failure is not None and now < self._retry_at:
-                raise self._failure
-            self._fd = self._try(now)
-            return self._fd
+            current = self._segment
+            if current is not segment and current is not None:
+                return current
+            if current is not None and self._may_stay(current):
+                return current
+            self._segment = None
+            self._segment = self._try(time.monotonic())
+            return self._segment
 
-    def _try(self, now: float) -> int:
+    def _may_stay(self, segment: Segment) -> bool:
+        """Looks at the place of a segment. Raises `OSError` where charges must not go there."""
+        now = time.monotonic()
+        segment.look_at = now + LOOK_SECONDS
+        self._tell()
+        if segment.deleted:
+            for _ in range(segment.rows - segment.rows_seen):
+                _faults.lose(FileNotFoundError(errno.ENOENT, "the segment was deleted", str(segment.path)))
+            return False
+        segment.rows_seen = segment.rows
+        if segment.free < RESERVE_BYTES:
+            segment.look_at = now
+            raise OSError(errno.ENOSPC, f"less than {RESERVE_BYTES >> 20} MiB are free", str(self.path))
+        full = segment.size > ROTATE_BYTES or now - segment.opened_at > ROTATE_SECONDS
+        if full and self._spawns:
+            _spawn_sealing(self.path)
+        return not full
+
+    def _try(self, now: float) -> Segment:
+        if self._failure is not None and now < self._retry_at:
+            raise self._failure
         try:
-            fd = self._create()
+            prepare(self.path)
+            segment = Segment(self.path)
         except OSError as error:
             self._failure = error.with_traceback(None)
             self._retry_at = now + RETRY_SECONDS
             raise
         self._failure = None
-        return fd
+        return segment
 
-    def _create(self) -> int:
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder = self.path / "open"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        _write_meta(self.path / "meta.json")
-        host = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())[:64] or "host"
-        self.segment = folder / f"{host}-{os.getpid()}-{_ids.uuid7()}.jsonl"
-        return os.open(self.segment, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    def _abandon_torn(self, segment: Segment) -> None:
+        """A full disk took part of a row: the segment ends here, so that the next row does not run into it."""
+        self._segment = None
+        raise OSError(errno.ENOSPC, "only a part of a row was taken", str(segment.path))
 
-    def _finish_torn(self, written: int, line: bytes) -> None:
-        """A full disk takes part of a row: the rest is tried once, else a newline keeps the next row whole."""
-        rest = line[written:]
-        if os.write(self._fd or -1, rest) != len(rest):
-            msg = f"{self.path} took only a part of a row: is the disk full?"
-            raise OSError(msg)
+    def _tell(self) -> None:
+        """Writes this process's counters into the ledger, where there is news, for `doctor` in another process."""
+        news = sum(_faults.totals().values())
+        if news == self._told or self._segment is None:
+            return
+        self._told = news
+        with suppress(OSError):
+            write_report(self.path, self._segment.path.stem)
 
 
-def _write_meta(path: Path) -> None:
-    """Writes the schema version beside and renames it, so that no reader sees half a file."""
-    if path.exists():
+def _choice(name: str, given: str, choices: Sequence[str]) -> str:
+    if given in choices:
+        return given
+    msg = f"{name} takes {' or '.join(choices)}, not {given!r}"
+    raise ConfigurationError(msg)
+
+
+def encoded(row: Row) -> bytes:
+    """The line of a row. Text that is no Unicode, which no JSON can hold, has its bad characters replaced."""
+    try:
+        return orjson.dumps(row) + b"\n"
+    except TypeError:
+        return (
+            json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "replace") + b"\n"
+        )
+
+
+def pseudonymous(row: Row, key: bytes) -> Row:
+    """The row with its `PSEUDONYMS` as keyed hashes: equal people stay equal, and none can be named without the key."""
+    return {**row, **{name: pseudonym(row[name], key) for name in PSEUDONYMS if row.get(name)}}
+
+
+def pseudonym(value: str, key: bytes) -> str:
+    """The HMAC-SHA256 of a value, the first 32 hexadecimal digits."""
+    return hmac.digest(key, value.encode("utf-8", "replace"), "sha256").hex()[:32]
+
+
+def write_report(ledger: Path, name: str) -> None:
+    """Writes the fault counters of this process beside and renames, so that no reader sees half of them."""
+    folder = ledger / "health"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    beside = folder / f".{name}"
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(orjson.dumps({"pid": os.getpid(), **_faults.snapshot()}))
+    beside.replace(folder / f"{name}.json")
+
+
+def _spawn_sealing(ledger: Path) -> None:
+    """Starts `spanledger seal`, where this process is a Python that can: inside uWSGI `sys.executable` is uWSGI."""
+    if not Path(sys.executable or "").name.startswith("python"):
         return
-    beside = path.with_name(f".meta-{_ids.uuid7()}")
-    beside.write_bytes(orjson.dumps({"schema_version": SCHEMA_VERSION, "writer": "spanledger"}) + b"\n")
-    beside.replace(path)
+    command = [sys.executable, "-m", "spanledger", "seal", "--nice", str(ledger)]
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    run = {"args": command, "start_new_session": True, "check": False, **quiet}
+    threading.Thread(target=subprocess.run, kwargs=run, name="spanledger-seal", daemon=True).start()
 
 
 def _after_fork() -> None:

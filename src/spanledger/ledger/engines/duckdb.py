@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from spanledger._schema import Instant
+from spanledger._schema import Column, Instant, Text
 from spanledger._types import COLUMNS
 from spanledger.errors import LedgerError, MissingExtraError
-from spanledger.ledger._files import LONGEST_LINE, Files, is_padded, lines_of
+from spanledger.ledger._files import LONGEST_LINE, Files, by_day, is_padded, lines_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -22,6 +23,27 @@ _WRITTEN: Final = {column.name: "TIMESTAMPTZ" if isinstance(column, Instant) els
 """The types to read JSON as: text with an offset is a moment, which `_OPEN` brings to UTC."""
 
 
+def literal(text: object) -> str:
+    """A text as SQL has it."""
+    escaped = str(text).replace("'", "''")
+    return f"'{escaped}'"
+
+
+def _unread(column: Column[Any]) -> str:
+    """Whether the row has a value that the column's type cannot hold."""
+    path = f"'$.{column.name}'"
+    missing = f"{column.name} IS NULL"
+    if column.sql.startswith("MAP"):
+        missing = f"({missing} OR list_count(map_values({column.name})) < cardinality({column.name}))"
+    return f"(coalesce(json_type(json, {path}), 'NULL') <> 'NULL' AND {missing})"
+
+
+_KNOWN_KEYS: Final = literal("{" + ", ".join(f'"{name}": null' for name in NAMES) + "}")
+_UNREAD: Final = " OR ".join(_unread(column) for column in COLUMNS if not isinstance(column, Text))
+_UNKNOWN: Final = f"nullif(CAST(json_merge_patch(json, {_KNOWN_KEYS}) AS VARCHAR), '{{}}')"
+_EXTRA: Final = f"CASE WHEN {_UNREAD} THEN CAST(json AS VARCHAR) ELSE {_UNKNOWN} END AS extra"
+"""What the columns do not hold: keys that this version does not know, or the whole row where a value is no value."""
+
 _LENIENT: Final = f"ignore_errors=true, format='newline_delimited', maximum_object_size={2 * LONGEST_LINE}"
 
 
@@ -29,18 +51,28 @@ _abandoned: Final[list[Any]] = []
 """Connections of a parent process: closing one in a forked child waits for threads that are not there."""
 
 
-def literal(text: object) -> str:
-    """A text as SQL has it."""
-    escaped = str(text).replace("'", "''")
-    return f"'{escaped}'"
+class Facts(NamedTuple):
+    """What a sealed file says of itself: the files that it stands for, and how many corrections it has, if it knows."""
+
+    replaces: tuple[str, ...] = ()
+    corrections: int | None = None
+
+    @classmethod
+    def of(cls, said: Mapping[str, str]) -> Facts:
+        """From the metadata in the file's footer; a file that another program wrote says nothing."""
+        corrections = said.get("corrections", "")
+        replaces = tuple(name for name in said.get("replaces", "").split("/") if name)
+        return cls(replaces, int(corrections) if corrections.isdecimal() else None)
 
 
 class DuckDB:
     """A connection of its own to an in-memory DuckDB, made anew after a fork."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int | None = None) -> None:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._process = 0
+        self._threads = threads
+        self._facts: dict[Path, Facts] = {}
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> pa.Table:
         """The rows of a question as an Arrow table. Raises `LedgerError` with the engine's own words."""
@@ -61,16 +93,31 @@ class DuckDB:
             for name in tables:
                 self.connection.unregister(name)
 
+    def facts(self, paths: Iterable[Path]) -> dict[Path, Facts]:
+        """What sealed files say of themselves. They never change, so each is asked once."""
+        wanted = list(paths)
+        if missing := [path for path in wanted if path not in self._facts]:
+            self._facts.update(self._read_facts(missing))
+        return {path: self._facts[path] for path in wanted}
+
+    def _read_facts(self, paths: Sequence[Path]) -> dict[Path, Facts]:
+        keys = "decode(key) AS key, decode(value) AS value"
+        told = self.query(f"SELECT file_name, {keys} FROM parquet_kv_metadata({listed(paths)})")
+        said: dict[Path, dict[str, str]] = {path: {} for path in paths}
+        for row in told.to_pylist():
+            said[Path(row["file_name"])][row["key"]] = row["value"]
+        return {path: Facts.of(values) for path, values in said.items()}
+
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The connection of this process. Raises `MissingExtraError` where DuckDB is not installed."""
         if self._connection is None or self._process != os.getpid():
             _abandoned.append(self._connection)
-            self._connection, self._process = _connect(), os.getpid()
+            self._connection, self._process = _connect(self._threads), os.getpid()
         return self._connection
 
 
-def _connect() -> duckdb.DuckDBPyConnection:
+def _connect(threads: int | None) -> duckdb.DuckDBPyConnection:
     try:
         import duckdb
         import pyarrow as pa  # noqa: F401 -- said here, before a question is half answered
@@ -80,6 +127,7 @@ def _connect() -> duckdb.DuckDBPyConnection:
         "autoinstall_known_extensions": False,
         "temp_directory": str(Path(tempfile.gettempdir()) / f"spanledger-{os.getpid()}"),
         "preserve_insertion_order": False,
+        **({"threads": threads} if threads else {}),
     }
     connection = duckdb.connect(config=settings)
     connection.execute("SET TimeZone = 'UTC'")
@@ -109,33 +157,39 @@ def every_row(files: Files, *, extra: bool = False) -> str:
     `extra` adds what newer versions wrote, as JSON.
     """
     parts = [_nothing(extra=extra)]
-    if files.open:
-        parts.append(open_rows(files.open, extra=extra))
+    whole = [segment.path for segment in files.open if not segment.sealed_days]
+    if whole:
+        parts.append(open_rows(whole, extra=extra))
+    parts += [open_rows([path], extra=extra, without=days) for path, days in files.open if days]
     if files.sealed:
-        parts.append(f"SELECT * FROM read_parquet({_listed(file.path for file in files.sealed)}, union_by_name=true)")
+        parts.append(f"SELECT * FROM {parquet(file.path for file in files.sealed)}")
     return " UNION ALL BY NAME ".join(parts)
 
 
-def open_rows(paths: Sequence[Path], *, extra: bool = False) -> str:
+def open_rows(paths: Sequence[Path], *, extra: bool = False, without: Sequence[date] = ()) -> str:
     """The rows of open segments: lines that are no JSON are skipped, and so are those without an id and a moment."""
     columns = [_in_utc(name) for name in NAMES]
     known = "charge_id IS NOT NULL AND started_at IS NOT NULL"
-    reading = f"{_listed(paths)}, {_LENIENT}"
+    if without:
+        known += f" AND CAST(started_at AT TIME ZONE 'UTC' AS DATE) NOT IN ({', '.join(map(literal, without))})"
+    reading = f"{listed(paths)}, {_LENIENT}"
     if not extra:
         types = ", ".join(f"{literal(name)}: {literal(sql)}" for name, sql in _WRITTEN.items())
         source = f"read_json({reading}, records='true', columns={{{types}}})"
         return f"SELECT {', '.join(columns)} FROM {source} WHERE {known}"
-    known_keys = literal("{" + ", ".join(f'"{name}": null' for name in NAMES) + "}")
     shape = literal("{" + ", ".join(f'"{name}": "{sql}"' for name, sql in _WRITTEN.items()) + "}")
-    source = (
-        f"(SELECT unnest(json_transform(json, {shape})), "
-        f"nullif(CAST(json_merge_patch(json, {known_keys}) AS VARCHAR), '{{}}') AS extra "
-        f"FROM read_json_objects({reading}) WHERE json_type(json) = 'OBJECT')"
-    )
-    return f"SELECT {', '.join([*columns, 'extra'])} FROM {source} WHERE {known}"
+    objects = f"read_json_objects({reading}) WHERE json_type(json) = 'OBJECT'"
+    source = f"SELECT json, unnest(json_transform(json, {shape})) FROM {objects}"
+    return f"SELECT {', '.join([*columns, _EXTRA])} FROM ({source}) WHERE {known}"
 
 
-def readable(path: Path, scratch: Path) -> Path:
+def readable(files: Files, scratch: Path) -> Files:
+    """The files with each segment as DuckDB can read it."""
+    segments = (segment._replace(path=_unpadded(segment.path, scratch)) for segment in files.open)
+    return files._replace(open=tuple(segments))
+
+
+def _unpadded(path: Path, scratch: Path) -> Path:
     """The segment itself, or a copy of its charges where it is padded with zero bytes, which DuckDB does not read."""
     if not is_padded(path):
         return path
@@ -154,5 +208,18 @@ def _nothing(*, extra: bool) -> str:
     return f"SELECT {', '.join([*columns, *(['CAST(NULL AS VARCHAR) AS extra'] if extra else [])])} WHERE false"
 
 
-def _listed(paths: Any) -> str:
+def parquet(paths: Iterable[Path]) -> str:
+    """The relation of sealed files, whatever columns each has."""
+    return f"read_parquet({listed(paths)}, union_by_name=true, hive_partitioning=false)"
+
+
+def listed(paths: Iterable[Path]) -> str:
+    """File names as SQL has a list of them."""
     return f"[{', '.join(literal(path) for path in paths)}]"
+
+
+def in_force(database: DuckDB, files: Files) -> Files:
+    """Without the sealed files that a merged one stands for: they are there from a merge to the end of its cleaning."""
+    shared = [file.path for day in by_day(files.sealed).values() if len(day) > 1 for file in day]
+    gone = {path.with_name(name) for path, facts in database.facts(shared).items() for name in facts.replaces}
+    return files._replace(sealed=tuple(file for file in files.sealed if file.path not in gone))

@@ -1,0 +1,55 @@
+"""Merging the sealed files of a day into one, each charge once.
+
+The merged file says in its footer which files it stands for, and readers leave those out; then they go. A file whose
+segment still stands is not merged: the segment's days are told by the names of its sealed files.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Final
+
+from spanledger._ids import uuid7
+from spanledger.ledger import _parquet
+from spanledger.ledger._files import OPEN, SEALED, day_of
+from spanledger.ledger._locks import held, sync
+from spanledger.ledger._seal import publish
+from spanledger.ledger.engines.duckdb import DuckDB
+
+MANY: Final = 16
+"""This many files of a day that is not over are merged; of a day that is over, any two."""
+
+
+def compact(root: Path, today: date | None = None) -> int:
+    """Merges the days of the ledger at `root` that have many files. Returns how many files are gone."""
+    database = DuckDB()
+    today = today or datetime.now(timezone.utc).date()
+    gone = 0
+    for folder in sorted(root.glob(f"{SEALED}/date=*")):
+        with held(folder) as mine:
+            gone += _merge(database, root, folder, 2 if day_of(folder) < today else MANY) if mine else 0
+    return gone
+
+
+def _merge(database: DuckDB, root: Path, folder: Path, at_least: int) -> int:
+    gone = _finish(database, folder)
+    files = [path for path in sorted(folder.glob("*.parquet")) if not (root / OPEN / f"{path.stem}.jsonl").exists()]
+    if len(files) < at_least:
+        return gone
+    beside = folder / ".merged.tmp"
+    _parquet.write_merged(database, files, beside)
+    publish(beside, folder / f"day-{uuid7()}.parquet")
+    return gone + _finish(database, folder)
+
+
+def _finish(database: DuckDB, folder: Path) -> int:
+    """Removes what a merged file stands for."""
+    present = sorted(folder.glob("*.parquet"))
+    replaced = {name for facts in database.facts(present).values() for name in facts.replaces}
+    old = [path for path in present if path.name in replaced]
+    for path in old:
+        path.unlink()
+    if old:
+        sync(folder)
+    return len(old)

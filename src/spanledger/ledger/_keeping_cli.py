@@ -1,0 +1,62 @@
+"""The commands that keep a ledger in order: `seal`, `verify`, `repair`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spanledger.cli import Commands
+
+
+def add_commands(commands: Commands) -> None:
+    """Adds the commands."""
+    _add_seal(commands)
+    for name, about, run in (
+        ("verify", "reads every file and says what is wrong: exit code 1 if anything is", _verify),
+        ("repair", "puts right what `verify` finds, as far as nothing is lost by it", _repair),
+    ):
+        parser = commands.add_parser(name, help=about)
+        parser.add_argument("ledger", metavar="LEDGER", type=Path, help="the ledger directory")
+        parser.set_defaults(run=run)
+
+
+def _add_seal(commands: Commands) -> None:
+    parser = commands.add_parser("seal", help="turns closed segments into Parquet and merges the files of past days")
+    parser.add_argument("ledger", metavar="LEDGER", type=Path, help="the ledger directory")
+    parser.add_argument("--watch", type=float, metavar="SECONDS", help="again and again, until interrupted")
+    parser.add_argument("--nice", action="store_true", help="only with what the machine has to spare")
+    parser.set_defaults(run=_seal)
+
+
+def _seal(asked: argparse.Namespace) -> int:
+    from spanledger.ledger._compact import compact
+    from spanledger.ledger._seal import seal
+
+    if asked.nice:
+        os.nice(19)
+    while True:
+        done = seal(asked.ledger)
+        print(f"sealed {done.charges} charges of {done.segments} segments, {done.in_use} in use, ", end="")
+        print(f"{done.quarantined} lines in quarantine, {compact(asked.ledger)} files merged away", flush=True)
+        if not asked.watch:
+            return 0
+        time.sleep(asked.watch)
+
+
+def _verify(asked: argparse.Namespace) -> int:
+    from spanledger.ledger._verify import verify
+
+    found = verify(asked.ledger)
+    print(found)
+    return 0 if found.ok else 1
+
+
+def _repair(asked: argparse.Namespace) -> int:
+    from spanledger.ledger._verify import repair
+
+    print("\n".join(repair(asked.ledger)) or "nothing to repair")
+    return 0
