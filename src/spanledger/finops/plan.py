@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 from spanledger.finops import services
 from spanledger.finops._conditions import ALWAYS, Field, Fields, When, read_when
 from spanledger.finops._reading import Section, load_toml
+from spanledger.finops._waste import waste_sql
 from spanledger.finops.commitments import Commitment, read_commitments
 from spanledger.finops.costs import Cost, read_cost
 from spanledger.finops.drivers import Bases, Basis, Measure, is_measured, read_bases, require
@@ -29,6 +30,8 @@ BASES: Final = ("list_cost", "contracted_cost", "effective_cost")
 FIXED: Final = "fixed"
 RESERVED: Final = ("source", "kind", "method", "exact", "amount", "charges", "unpriced")
 HUNDRED: Final = 100
+WASTE_LEVEL: Final = "waste"
+"""A level that every plan may have: whether a charge was paid for nothing, see `spanledger.finops.chains.waste`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,8 @@ def _read(data: Mapping[str, Any], file: str, folder: Path, source: str) -> Plan
     head = top.inner("plan", top.take("plan", dict, "a table [plan]"))
     rules = read_rules(top, fields, folder)
     hierarchy, dimensions = _read_levels(head, fields)
-    levels = {level: fields.find(head, "hierarchy", level) for level in (*hierarchy, *dimensions)}
+    levels = {name: _level(head, "hierarchy", name, fields) for name in hierarchy}
+    levels |= {name: _level(head, "dimensions", name, fields) for name in dimensions}
     drivers = _read_drivers(top, folder, levels)
     pools = tuple(_read_pool(section, fields, drivers, levels, folder) for section in top.sections("pools", "pool"))
     commitments = read_commitments(top, fields, drivers, list(levels))
@@ -176,13 +180,18 @@ def _read_levels(head: Section, fields: Fields) -> tuple[tuple[str, ...], tuple[
     levels = [*hierarchy, *dimensions]
     if not hierarchy or len(set(levels)) < len(levels):
         raise head.error("hierarchy", "takes at least one level, the highest first, and each once")
-    for where, names in (("hierarchy", hierarchy), ("dimensions", dimensions)):
-        for name in names:
-            if name in RESERVED:
-                raise head.error(where, f"has {name!r}, which is a column of every statement: choose another name")
-            if fields.find(head, where, name).kind != "text":
-                raise head.error(where, f"has {name!r}, which is no text: make a virtual tag of it")
     return hierarchy, dimensions
+
+
+def _level(head: Section, where: str, name: str, fields: Fields) -> Field:
+    if name in RESERVED:
+        raise head.error(where, f"has {name!r}, which is a column of every statement: choose another name")
+    if name == WASTE_LEVEL and name not in fields.derived:
+        return Field(name, "text", waste_sql(), lambda _: None)
+    field = fields.find(head, where, name)
+    if field.kind != "text":
+        raise head.error(where, f"has {name!r}, which is no text: make a virtual tag of it")
+    return field
 
 
 def _read_inherit(head: Section) -> tuple[str, ...]:
