@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import inspect
 from contextlib import asynccontextmanager
 from typing import Any
 
 from google import genai
 from google.genai import types
 from google.oauth2.credentials import Credentials
+
+from tests.providers._either import settled
 
 MODEL = "gemini-2.5-flash"
 MODES = ("sync", "async")
@@ -51,30 +50,3 @@ class Caller:
 
     async def __call__(self, dotted: str, **arguments: Any) -> Any:
         return await settled(self.method(dotted)(**arguments))
-
-
-async def settled(result: Any) -> Any:
-    return await result if inspect.isawaitable(result) else result
-
-
-async def pieces(stream: Any, count: int | None = None) -> list[Any]:
-    """Reads `count` pieces of a stream, or all, and leaves it as a loop with `break` does."""
-    found: list[Any] = []
-    if hasattr(stream, "__aiter__"):
-        async for piece in stream:
-            found.append(piece)
-            if len(found) == count:
-                break
-    else:
-        for piece in stream:
-            found.append(piece)
-            if len(found) == count:
-                break
-    return found
-
-
-async def forget() -> None:
-    """Collects what nobody refers to, and lets the event loop close what it has to."""
-    gc.collect()
-    for _ in range(20):
-        await asyncio.sleep(0)

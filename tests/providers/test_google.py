@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 from google.genai import errors, types
-from tests.providers._google import MODEL, MODES, PLATFORMS, Caller, client_of, closing, forget, pieces, settled
+from tests.providers._either import forget, pieces, settled
+from tests.providers._google import MODEL, MODES, PLATFORMS, Caller, client_of, closing
 
 import spanledger
 from spanledger.providers import _google
@@ -172,7 +173,7 @@ async def test_a_dead_connection_is_one_failed_call(server, call):
     assert only(charges).status == "error"
 
 
-@pytest.mark.filterwarnings("ignore:The generate_images method is deprecated")
+@pytest.mark.filterwarnings("ignore:The generate_(images|videos) method")
 async def test_what_is_billed_by_neither_token_nor_stream_is_counted(server, make, mode):
     call = Caller(await make("vertex"), mode)
     image = {"predictions": [{"bytesBase64Encoded": "eA==", "mimeType": "image/png"}] * 2}

@@ -8,7 +8,10 @@ from itertools import chain
 
 from spanledger.providers._hooks import Hook
 
-STAINLESS = ("openai", "anthropic")
+STAINLESS = (
+    *("openai", "anthropic"),
+    *("cerebras", "fireworks", "groq", "perplexity", "sambanova", "together", "writer"),
+)
 """Modules of this package whose `provider` is an SDK that Stainless generates."""
 
 OTHERS = ("_botocore", "_google", "_google_interactions", "_google_live", "_realtime")

@@ -29,12 +29,13 @@ TICKS: Final = 10**10
 
 
 def stated_cost(usage: Any) -> str | None:
-    """The cost that a provider states itself, as decimal text: `usage.cost` of gateways, xAI's in ticks."""
+    """The cost that a provider states itself, as decimal text: `usage.cost` of gateways, its total, xAI's in ticks."""
     if not isinstance(usage, dict):
         return None
     if isinstance(ticks := usage.get("cost_in_usd_ticks"), int):
         return str(Decimal(ticks) / TICKS)
     cost = usage.get("cost")
+    cost = cost.get("total_cost") if isinstance(cost, dict) else cost
     if isinstance(cost, bool) or not isinstance(cost, (int, float, str)):
         return None
     return str(cost)

@@ -29,10 +29,11 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = tuple(
     Endpoint(method, re.compile(pattern + "$"), dialect)
     for method, pattern, dialect in (
         ("POST", r"/chat/completions", openai_chat.CHAT),
+        ("POST", r"/v1/chat", openai_chat.CHAT),
         ("POST", r"(?<!/chat)/completions", openai_chat.COMPLETIONS),
         ("POST", r"/responses", openai_responses.RESPONSES),
         ("GET", r"/responses/[^/]+", openai_responses.RETRIEVE),
-        ("POST", r"/embeddings", openai_embeddings.EMBEDDINGS),
+        ("POST", r"/(embeddings|rerank)", openai_embeddings.EMBEDDINGS),
         ("POST", r"/v1/messages", anthropic_messages.MESSAGES),
         ("POST", r"/v1/messages/count_tokens", anthropic_messages.COUNT_TOKENS),
         ("POST", r"/publishers/anthropic/models/[^/]+:(rawPredict|streamRawPredict)", anthropic_messages.VERTEX),
