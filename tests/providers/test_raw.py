@@ -139,6 +139,20 @@ def test_what_is_free_is_a_charge_of_zero(canned, client, claude, charges):
     ]
 
 
+def test_a_decision_is_billed_as_a_response_is(canned, client, charges):
+    usage = {
+        "input_tokens": 11,
+        "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 0},
+        "output_tokens": 7,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 18,
+    }
+    canned.answer({"model": "gpt-6", "answers": [{"type": "predicate", "probability": 0.5}], "usage": usage})
+    client.post("/decisions", cast_to=object, body={"model": "gpt-6"})
+    assert [charge.input_tokens for charge in charges] == [11]
+    assert charges[0].usage == {"input": 7, "cache_read": 4, "output": 7}
+
+
 def test_what_is_not_billed_is_not_looked_at(canned, client, charges):
     canned.answer({"object": "list", "data": []})
     canned.answer({"id": "file-1", "object": "file"})

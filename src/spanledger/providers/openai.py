@@ -161,6 +161,7 @@ COMPLETIONS = Api("completions", "text_completion", fold_chat, read_chat)
 EMBEDDINGS = Api("embeddings", "embeddings", fold_chat, read_chat)
 RESPONSES = Api("responses", "chat", fold_responses, read_responses)
 COMPACT = Api("responses.compact", "chat", fold_responses, read_responses)
+DECISIONS = Api("decisions", "chat", fold_responses, read_responses)
 RETRIEVE = Api("responses.retrieve", "chat", fold_responses, read_responses, lookup=True, each=completed)
 INPUT_TOKENS = Api("responses.input_tokens", "count_tokens", ignore, read_unbilled, billed=False)
 MODERATIONS = Api("moderations", "moderation", ignore, read_unbilled, billed=False)
@@ -193,6 +194,7 @@ ROUTES: Mapping[str, Api] = {
     "/batches/{}/cancel": _batches.RETRIEVE,
     "/chat/completions": CHAT,
     "/completions": COMPLETIONS,
+    "/decisions": DECISIONS,
     "/embeddings": EMBEDDINGS,
     "/moderations": MODERATIONS,
     "/responses": RESPONSES,
