@@ -17,6 +17,7 @@ PUBLIC = [
     "configure",
     "current_tags",
     "instrument",
+    "meter",
     "price",
     "tag",
     "uninstrument",

@@ -17,6 +17,7 @@ from spanledger._types import Charge, Usage
 from spanledger._workflow import workflow
 
 if TYPE_CHECKING:
+    from spanledger._metered import meter
     from spanledger._price import price
     from spanledger.ledger import Ledger
 
@@ -28,6 +29,7 @@ __all__ = [
     "configure",
     "current_tags",
     "instrument",
+    "meter",
     "price",
     "tag",
     "uninstrument",
@@ -35,7 +37,7 @@ __all__ = [
     "wrap",
 ]
 
-_LAZY = {"Ledger": "spanledger.ledger", "price": "spanledger._price"}
+_LAZY = {"Ledger": "spanledger.ledger", "meter": "spanledger._metered", "price": "spanledger._price"}
 """Names that load on first use: the query half, and what needs every provider's tables."""
 
 

@@ -76,6 +76,9 @@ UNITS: Final[Mapping[str, Unit]] = {
         Unit("model_unit_hours", "hour"),
         Unit("hosting_hours", "hour"),
         Unit("vector_storage", "GB-day"),
+        Unit("read_units", "read unit"),
+        Unit("write_units", "write unit"),
+        Unit("gpu_seconds", "second"),
         Unit("cache_storage", "token-hour"),
     )
 }
