@@ -22,6 +22,15 @@ SHAPES: Final = (
 )
 """A field that tells which API a body is of, where the caller does not say."""
 
+USAGE_SHAPES: Final = (
+    ("inputTokens", "converse"),
+    ("prompt_tokens", "chat.completions"),
+    ("cache_read_input_tokens", "messages"),
+    ("cache_creation_input_tokens", "messages"),
+    ("total_tokens", "responses"),
+)
+"""The same for the usage object of a body."""
+
 BY_PLATFORM: Final[Mapping[str, str]] = {
     "openai": "responses",
     "anthropic": "messages",
@@ -37,10 +46,17 @@ SPELLINGS: Final[Mapping[str, str]] = {
     "images.edits": "images.edit",
     "images.generations": "images.generate",
     "streamGenerateContent": "generateContent",
+    "storage": "storage-meter",
+    "hosting": "hosting-meter",
+    "ptu": "ptu-meter",
+    "provisioned": "provisioned-meter",
+    "provisioned-throughput": "provisioned-meter",
+    "sessions": "session-meter",
+    "code_execution": "executions",
 }
 FACTS: Final = (
     *("deployment_type", "region", "traffic_type", "inference_geo", "speed", "size", "quality", "service_tier"),
-    "account",
+    *("account", "commitment"),
 )
 MAPS: Final = ("deployment_map", "inference_profile_map", "model_map")
 """Keys of a context that map what hides a model to the model."""
@@ -174,6 +190,12 @@ def api_name(api: str | None, response: Body, platform: str) -> tuple[str, bool]
     if batch:
         name = name.partition(":")[2].removeprefix("/v1/").strip("/").replace("/", ".")
     name = name.removesuffix(".stream").removeprefix("beta.")
-    shape = next((shape for field, shape in SHAPES if field in response), None)
-    name = name or shape or BY_PLATFORM.get(platform, "chat.completions")
+    name = name or _shape(response) or BY_PLATFORM.get(platform, "chat.completions")
     return SPELLINGS.get(name, name), batch
+
+
+def _shape(response: Body) -> str | None:
+    """What a body must be of, by its fields or by those of its usage."""
+    usage = response.get("usage")
+    holders = [(response, SHAPES), (usage if isinstance(usage, Mapping) else {}, USAGE_SHAPES)]
+    return next((shape for holder, shapes in holders for field, shape in shapes if field in holder), None)

@@ -56,6 +56,7 @@ class Book:
     def model(self, platform: str, model: str, *names: str) -> None:
         """Declares a model and other names of it. A name that another model has already stays with that one."""
         models = self.names.setdefault(platform, {})
+        names = tuple(name.lower() for name in names)
         taken = {name for other, known in models.items() if other != model for name in (other, *known)}
         models.setdefault(model, set()).update(name for name in names if name not in taken and name != model)
         self.rows.setdefault(platform, {}).setdefault(model, [])

@@ -19,12 +19,11 @@ MODES: Mapping[str, Mapping[str, str]] = {"standard": {}, "batch": {"batch": "tr
 UNITS = {"input": "input", "output": "output", "cache_read": "cache_read", "cache_write": "cache_write"}
 LONG_CONTEXT = 272_000
 METER = 2
-MONTH_DAY = re.compile(r"-(\d{2})(\d{2})$")
+DATED = re.compile(r"^(.+)-20\d{2}-(\d{2})-(\d{2})$")
 NAMES = {
     "gpt-4o": "gpt-4o-2024-08-06",
     "gpt-4-8k": "gpt-4",
     "gpt-4-turbo-128k": "gpt-4-turbo",
-    "gpt-35-turbo-4k": "gpt-35-turbo",
     "o1-1217": "o1-2024-12-17",
     "oss-120b": "gpt-oss-120b",
     "computer-use": "computer-use-preview",
@@ -60,6 +59,9 @@ def add(book: Book, version: str) -> None:
         when = {"deployment": DEPLOYMENTS[deployment], **MODES[mode]}
         model = canonical(meter_model, dates)
         book.model("azure", model)
+        dated = DATED.match(model)
+        if dated and not any(key[0] == dated[1] for key in grouped):
+            book.model("azure", model, dated[1])
         _put(book, model, prices, Entry({}, when, LONG_CONTEXT if band == "long" else 0, source=source, layer=METER))
     _add_hourly(book, snapshot["items"], source)
     book.needs["azure"] = {"deployment": "global"}
@@ -70,7 +72,7 @@ def _dates(book: Book) -> dict[str, str]:
     found = {}
     for model, names in book.names["openai"].items():
         for name in (model, *names):
-            dated = re.match(r"^(.+)-20\d{2}-(\d{2})-(\d{2})$", name)
+            dated = DATED.match(name)
             if dated:
                 found[f"{dated[1]}-{dated[2]}{dated[3]}"] = name
     return found

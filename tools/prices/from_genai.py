@@ -57,11 +57,12 @@ def add(book: Book, version: str) -> None:
 
     source = f"genai-prices {version}"
     for provider in providers:
+        platform = provider.id.replace("_", "-")
         for model in provider.models:
-            names = sorted(set(_names(model.match)) - {model.id})
-            book.model(provider.id, model.id, *names)
+            name = model.id.lower()
+            book.model(platform, name, *sorted(set(_names(model.match)) - {name}))
             for entry in _entries(model, source):
-                book.put(provider.id, model.id, entry)
+                book.put(platform, name, entry)
 
 
 def _names(clause: Any) -> Iterator[str]:
@@ -76,8 +77,8 @@ def _names(clause: Any) -> Iterator[str]:
 
 def _entries(model: Any, source: str) -> Iterator[Entry]:
     periods = list(_periods(model.prices))
-    for start, end, prices in periods:
-        yield from _banded(prices, {}, start, end, source)
+    for start, end, prices, when in periods:
+        yield from _banded(prices, when, start, end, source)
     for variant in model.price_variants or ():
         when = dict(variant.when)
         if when in SAME_AS_DEFAULT:
@@ -87,15 +88,19 @@ def _entries(model: Any, source: str) -> Iterator[Entry]:
         yield from _banded(variant.prices, dims, start, None, source)
 
 
-def _periods(prices: Any) -> Iterator[tuple[date | None, date | None, Any]]:
-    """Each price with the days between which it holds; prices by time of day are not kept, the first of a day is."""
+def _periods(prices: Any) -> Iterator[tuple[date | None, date | None, Any, dict[str, str]]]:
+    """Each price with the days between which it holds; those for hours of the day hold since the last change."""
     if not isinstance(prices, list):
-        yield None, None, prices
+        yield None, None, prices, {}
         return
-    dated = [one for one in prices if one.constraint is None or hasattr(one.constraint, "start_date")]
+    dated = [one for one in prices if not hasattr(one.constraint, "start_time")]
     starts = [one.constraint.start_date if one.constraint else None for one in dated]
     for number, one in enumerate(dated):
-        yield starts[number], starts[number + 1] if number + 1 < len(starts) else None, one.prices
+        yield starts[number], starts[number + 1] if number + 1 < len(starts) else None, one.prices, {}
+    for one in prices:
+        if hasattr(one.constraint, "start_time"):
+            hours = f"{one.constraint.start_time:%H:%M}-{one.constraint.end_time:%H:%M}"
+            yield starts[-1], None, one.prices, {"utc": hours}
 
 
 def _banded(prices: Any, when: dict[str, str], start: date | None, end: date | None, source: str) -> Iterator[Entry]:

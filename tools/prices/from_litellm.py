@@ -109,7 +109,6 @@ VENDOR_PATH = re.compile(
     r"zai|vercel_ai_gateway|databricks|cerebras|deepgram|elevenlabs|jina_ai|anthropic)/"
 )
 SIZED = re.compile(r"^(?:\w+/)?(?:low|medium|high|standard|hd|\d+-x-\d+|max-x-max|max-steps|50-steps)/")
-AZURE_PLACE = re.compile(r"^(eu|us|global|global-standard|us-gov|apac)/")
 
 TRUSTED_HALVES = {"openai"}
 """Platforms whose own page leaves the cached rate of a batch open: what LiteLLM writes there is a guess."""
@@ -128,12 +127,23 @@ def add(book: Book, prices: Mapping[str, Mapping[str, Any]], version: str) -> No
     source = f"litellm {version}"
     for key, fields in prices.items():
         platform = platform_of(fields)
-        if platform is None or platform == "azure" or SIZED.match(VENDOR_PATH.sub("", key)):
+        if platform is None or SIZED.match(VENDOR_PATH.sub("", key)):
+            continue
+        if platform == "azure":
+            _add_azure(book, VENDOR_PATH.sub("", key).lower(), fields, source)
             continue
         if platform == "aws":
             _add_bedrock(book, key, fields, source)
             continue
         _fill(book, platform, VENDOR_PATH.sub("", key).lower(), {}, list(_entries(fields, {}, source)))
+
+
+def _add_azure(book: Book, name: str, fields: Mapping[str, Any], source: str) -> None:
+    """What it calls an Azure model without a place is the Global price, except that of embeddings."""
+    if "/" in name or fields.get("mode") == "embedding":
+        return
+    when = {"deployment": "global"}
+    _fill(book, "azure", name, when, list(_entries(fields, when, source)))
 
 
 def platform_of(fields: Mapping[str, Any]) -> str | None:

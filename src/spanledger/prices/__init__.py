@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from spanledger._types import Priced, Usage
+from spanledger.prices._currency import Converted, Rates
 from spanledger.prices._engine import ENGINE, Engine
 from spanledger.prices._identity import platform_of
 from spanledger.prices._layers import Contract, contract_of
@@ -19,7 +20,9 @@ __all__ = [
     "ENGINE",
     "METERS",
     "Contract",
+    "Converted",
     "Engine",
+    "Rates",
     "add",
     "alias",
     "containers",

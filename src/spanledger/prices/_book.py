@@ -7,7 +7,7 @@ One file a platform (`book/openai.json.gz`), decoded when a call of that platfor
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
@@ -18,10 +18,14 @@ import orjson
 from spanledger._units import FEMTO, UNITS
 
 HOME: Final = Path(__file__).with_name("book")
+DAY: Final = 86_400 * 10**9
 EVER: Final = 2**63 - 1
 """The end of a row that is still valid, in nanoseconds since 1970."""
 
 CONTRACT, USER, METER, CURATED, BUNDLED = range(5)
+HOURS: Final = "utc"
+"""The dimension that is no word of a call but the time of the day: `01:00-04:00|06:00-10:00`."""
+
 LAYERS: Final = ("contract", "user", "meter", "curated", "bundled")
 """Layers, highest first: the index of a layer is its rank."""
 
@@ -69,9 +73,24 @@ class Row(NamedTuple):
     def holds(self, dims: Mapping[str, str], at_ns: int) -> bool:
         """Whether this row may price a call of these dimensions at this instant."""
         return self.start <= at_ns < self.end and all(
-            dims.get(name) == value or ("|" in value and dims.get(name) in value.split("|"))
+            dims.get(name) == value
+            or ("|" in value and dims.get(name) in value.split("|"))
+            or (name == HOURS and any(first <= at_ns < last for first, last in hours_of(value, at_ns)))
             for name, value in self.when.items()
         )
+
+
+def hours_of(value: str, at_ns: int) -> Iterator[tuple[int, int]]:
+    """The hours of a day as instants on the day of this one: the first inclusive, the last exclusive."""
+    midnight = at_ns - at_ns % DAY
+    for window in value.split("|"):
+        first, _, last = window.partition("-")
+        yield midnight + _minutes(first), midnight + _minutes(last)
+
+
+def _minutes(clock: str) -> int:
+    hours, _, minutes = clock.partition(":")
+    return (int(hours) * 60 + int(minutes)) * 60 * 10**9
 
 
 def _short(alternatives: str) -> str:
@@ -160,8 +179,7 @@ def load_platform(name: str, home: Path = HOME) -> Platform:
     names: dict[str, str] = {}
     rows: dict[str, tuple[Row, ...]] = {}
     for model, (spellings, entries) in content["models"].items():
-        names[model] = model
-        names.update(dict.fromkeys(spellings, model))
+        names.update(dict.fromkeys((model, *spellings), model))
         rows[model] = tuple(_rows(name, model, entries, sources))
     return Platform(name, names, rows, tuple(_multipliers(name, content["multipliers"])), content["needs"])
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from spanledger._types import Priced, Quantity, Usage
 from spanledger._units import UNITS
-from spanledger.prices._book import CONTRACT, EVER, USER, Multiplier, Platform, Row, per_unit
+from spanledger.prices._book import CONTRACT, DAY, EVER, HOURS, USER, Multiplier, Platform, Row, hours_of, per_unit
 
 Rate = int | Fraction
 Rates = dict[str, Rate]
@@ -22,6 +22,9 @@ INPUT: Final = frozenset(unit.name for unit in UNITS.values() if unit.side == "i
 
 FLAT: Final = frozenset({"call", "query", "prompt", "request", "minute", "hour", "GB-day", "token-hour", "page"})
 """What is charged the same in every tier, batch or geography, unless a row says otherwise."""
+
+ASSUMED: Final[Mapping[str, str]] = {"cache_read": "input", "cache_write": "input"}
+"""What a model without a price for its cache charges, as far as anyone knows: its price of input. An estimate."""
 
 SILENT: Final = frozenset({"region", "size", "quality"})
 """Dimensions that only narrow others: a price that does not name them holds for all of them."""
@@ -38,6 +41,10 @@ class Band(NamedTuple):
     """The row and multipliers behind each unit's rate."""
     references: dict[tuple[str, ...], str]
     """Price references already put together, by the units they are for."""
+
+
+NOTHING: Final = Band(0, {}, {}, {}, {})
+"""A band in which nothing has a rate."""
 
 
 class Plan(NamedTuple):
@@ -66,6 +73,9 @@ def compile_plan(model: str, rows: Iterable[Row], book: Platform, dims: Mapping[
     usual = {**dims, **book.needs}
     for row in rows:
         start, end = _narrowed(start, end, row.start, row.end, at_ns)
+        if HOURS in row.when:
+            for first, last in (*hours_of(row.when[HOURS], at_ns), (at_ns - at_ns % DAY, at_ns - at_ns % DAY + DAY)):
+                start, end = _narrowed(start, end, first, last, at_ns)
         if row.holds(dims, at_ns):
             held.append(row)
         elif book.needs and row.holds(usual, at_ns):
@@ -216,7 +226,7 @@ def _band_of(bands: Sequence[Band], units: Mapping[str, Quantity]) -> Band:
 
 def _learn(band: Band, unit: str) -> Rate | None:
     """The rate of the unit that this one is priced as, remembered in the band."""
-    other = UNITS[unit].priced_as if unit in UNITS else ""
+    other = (UNITS[unit].priced_as if unit in UNITS else "") or ASSUMED.get(unit, "")
     if not other:
         return None
     rate = band.rates.get(other)
@@ -225,8 +235,8 @@ def _learn(band: Band, unit: str) -> Rate | None:
     if rate is not None:
         band.rates[unit] = rate
         band.ids[unit] = band.ids[other]
-        if other in band.doubts:
-            band.doubts[unit] = band.doubts[other]
+        if other in band.doubts or unit in ASSUMED:
+            band.doubts[unit] = band.doubts.get(other) or f"no price for {unit}: priced as {other}"
     return rate
 
 

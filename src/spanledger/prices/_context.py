@@ -23,6 +23,7 @@ KEYS: Final = (
     "size",
     "quality",
     "account",
+    "commitment",
 )
 """The keys of a charge's `price_context` that may change its price."""
 
@@ -39,6 +40,7 @@ DIMENSION: Final[Mapping[str, str]] = {
     "refusal": "refusal",
     "size": "size",
     "quality": "quality",
+    "commitment": "commitment",
 }
 
 WORDS: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
@@ -72,13 +74,13 @@ WORDS: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
         "datazonestandard": {"deployment": "datazone"},
         "globalbatch": {"deployment": "global", "batch": "true"},
         "datazonebatch": {"deployment": "datazone", "batch": "true"},
-        "globalprovisionedmanaged": {"provisioned": "true"},
-        "globalprovisioned": {"provisioned": "true"},
-        "datazoneprovisionedmanaged": {"provisioned": "true"},
-        "datazoneprovisioned": {"provisioned": "true"},
-        "provisionedmanaged": {"provisioned": "true"},
-        "provisioned": {"provisioned": "true"},
-        "regionalprovisioned": {"provisioned": "true"},
+        "globalprovisionedmanaged": {"deployment": "global", "provisioned": "true"},
+        "globalprovisioned": {"deployment": "global", "provisioned": "true"},
+        "datazoneprovisionedmanaged": {"deployment": "datazone", "provisioned": "true"},
+        "datazoneprovisioned": {"deployment": "datazone", "provisioned": "true"},
+        "provisionedmanaged": {"deployment": "regional", "provisioned": "true"},
+        "provisioned": {"deployment": "regional", "provisioned": "true"},
+        "regionalprovisioned": {"deployment": "regional", "provisioned": "true"},
     },
 }
 """What each word of an API says; an empty mapping is a word for the ordinary price."""

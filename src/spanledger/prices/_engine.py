@@ -8,12 +8,15 @@ from typing import Final
 
 from spanledger._types import Priced, Quantity, Usage
 from spanledger.prices._book import HOME, Platform, index, load_platform
-from spanledger.prices._calculate import Plan, compile_plan, evaluate
+from spanledger.prices._calculate import NOTHING, Plan, compile_plan, evaluate
 from spanledger.prices._context import KEYS, dimensions
 from spanledger.prices._identity import OPAQUE, arn_region, geography, platform_of, resolve
 from spanledger.prices._layers import Contract, Layers
 
 LARGEST_CACHE: Final = 4096
+CAPACITY: Final = frozenset({"ptu_hours", "model_unit_hours", "hosting_hours"})
+"""Units that are the price of provisioned capacity itself."""
+
 Names = tuple[str, str | None, str | None]
 """The provider, the model that the response names, the model that the request names."""
 Key = tuple[Names, tuple[str | None, ...]]
@@ -70,11 +73,11 @@ class Engine:
         plan = self._plan(key, context, at_ns)
         if plan.reason is not None:
             return Priced("unknown", reason=plan.reason, price_ref=f"book {self.version}")
-        if plan.provisioned:
+        if plan.provisioned and CAPACITY.isdisjoint(usage.units):
             return _provisioned(plan, usage, self.version)
         for unit in usage.units:
             if "@" in unit:
-                return self._in_parts(usage, names, context, at_ns)
+                return self._in_parts(usage, names, context, at_ns)._replace(billed_model=plan.model)
         return evaluate(plan, usage, self.version)
 
     def _contracted(self, priced: Priced, usage: Usage, names: Names, context: Mapping[str, str], at_ns: int) -> Priced:
@@ -115,14 +118,15 @@ class Engine:
         book = self.platform(platform_of(provider))
         response, request = self._named(response), self._named(request)
         model = self.model_of(book, response, request)
-        if model is None:
-            return Plan(None, reason=_unknown(book.name, response, request))
         dims = dimensions(book.name, self._with_region(context, request), self._geography(book.name, response, request))
-        if dims.pop("provisioned", None):
-            return Plan(model, provisioned=True)
+        provisioned = dims.pop("provisioned", None) is not None
+        if model is None:
+            if provisioned:
+                return Plan(response or request, (NOTHING,), provisioned=True)
+            return Plan(None, reason=_unknown(book.name, response, request))
         yours = self.layers.rows.get(book.name, {}).get(model, ())
         rows = (*book.rows.get("*", ()), *book.rows.get(model, ()), *yours)
-        return compile_plan(model, rows, book, dims, at_ns)
+        return compile_plan(model, rows, book, dims, at_ns)._replace(provisioned=provisioned)
 
     def model_of(self, book: Platform, response: str | None, request: str | None) -> str | None:
         """The billed model: what the response names, else what the request names, where a layer or book knows it."""
@@ -147,7 +151,7 @@ class Engine:
 
     def _in_parts(self, usage: Usage, names: Names, context: Mapping[str, str], at_ns: int) -> Priced:
         """Prices each part of a response at the model that served it (`unit@model`), and adds them up."""
-        parts: dict[str, dict[str, Quantity]] = {"": {}}
+        parts: dict[str, dict[str, Quantity]] = {}
         for unit, quantity in usage.units.items():
             name, _, model = unit.partition("@")
             parts.setdefault(model, {})[name] = quantity
@@ -192,7 +196,7 @@ def _summed(priced: Mapping[str, Priced]) -> Priced:
         costs if known else None,
         "; ".join(dict.fromkeys(part.reason for part in priced.values() if part.reason)) or None,
         "; ".join(dict.fromkeys(part.price_ref for part in priced.values() if part.price_ref)) or None,
-        priced[""].billed_model,
+        None,
         sum(part.contracted_cost or 0 for part in known) if known else None,
         sum(part.effective_cost or 0 for part in known) if known else None,
     )
