@@ -89,7 +89,7 @@ def google_fees(book: Book) -> None:
             fee = rates.pop("web_search", None)
             if fee:
                 rates[GROUNDING.get(fee, "web_search")] = fee
-            for unit, same in (("input_audio", "input"), ("cache_read_audio", "cache_read")):
+            for unit, same in (("input_audio", "input"), ("cache_read_audio", "cache_read"), ("cache_write", "input")):
                 if same in rates:
                     rates.setdefault(unit, rates[same])
             entries[number] = entry._replace(rates=rates)

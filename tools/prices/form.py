@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 Key = tuple[tuple[tuple[str, str], ...], int, str | None]
 
 
-REVISION = re.compile(r"(?:@(?:default|\d{8})|-v\d+(?::\d+)?|:\d+|-latest|-20\d{2}-\d{2}-\d{2}|-20\d{6})$")
+REVISION = re.compile(r"(?:@(?:default|\d{8})|-v\d+(?::\d+)?|:\d+|-latest|-0\d{2}|-20\d{2}-\d{2}-\d{2}|-20\d{6})$")
 
 
 class Entry(NamedTuple):

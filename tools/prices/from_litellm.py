@@ -122,6 +122,18 @@ def load(wheel: Path) -> dict[str, dict[str, Any]]:
     return content
 
 
+def add_retired(book: Book, prices: Mapping[str, Mapping[str, Any]], version: str) -> None:
+    """Adds the models of an older price list that neither the book nor the list of today knows any more."""
+    known = {platform: set(models) for platform, models in book.names.items()}
+    older = Book()
+    add(older, prices, version)
+    for platform, models in older.rows.items():
+        for model, entries in models.items():
+            if platform in known and not book.find_revised(platform, model):
+                book.model(platform, model, *older.names[platform][model])
+                book.rows[platform][model].extend(entries)
+
+
 def add(book: Book, prices: Mapping[str, Mapping[str, Any]], version: str) -> None:
     """Fills the gaps of the book."""
     source = f"litellm {version}"

@@ -30,6 +30,7 @@ PLATFORMS: Final[Mapping[str, str]] = {
     "ibm.watsonx.ai": "watsonx",
     "x_ai": "x-ai",
     "xai": "x-ai",
+    "z_ai": "zai",
     "together_ai": "together",
     "fireworks_ai": "fireworks",
 }
