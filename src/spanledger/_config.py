@@ -40,6 +40,10 @@ def configure(**settings: Unpack[Settings]) -> None:
     _meter.meter.identity = {name: values[name] for name in names if values[name]}
     _baggage.configure(values["baggage_in"], values["baggage_out"], values["provider_baggage"])
     chosen = {name: values[name] for name in OTEL if values[name] is not None}
+    if values["otlp"]:
+        from spanledger import _otel_sdk
+
+        _otel_sdk.start(values["otlp"], values["service_name"], values["release"])
     bridge = Bridge(values["bridge"]) if values["bridge"] else None
     otel = OTel(**chosen, health=_faults.totals, tags_in=_tags.tags_in, finished=bridge.on_span if bridge else None)
     _meter.meter.spans = otel

@@ -22,6 +22,7 @@ class Settings(TypedDict, total=False):
     metrics: Iterable[str]
     metric_tags: Iterable[str]
     metric_top: Mapping[str, int] | None
+    otlp: str | None
     bridge: Iterable[str]
     baggage_in: Iterable[str]
     baggage_out: Iterable[str]
@@ -101,6 +102,9 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         Setting("metrics", None, "SPANLEDGER_METRICS", words, NAMES, "Names of metrics, by convention."),
         Setting("metric_tags", None, "SPANLEDGER_METRIC_TAGS", words, NAMES, "Tags that metrics carry."),
         Setting("metric_top", None, "SPANLEDGER_METRIC_TOP", counts, (Mapping,), "Tags cut to their largest values."),
+        Setting(
+            "otlp", None, "SPANLEDGER_OTLP", str, (str,), "Starts the OpenTelemetry SDK, exporting to this address."
+        ),
         Setting("bridge", (), "SPANLEDGER_BRIDGE", words, NAMES, "Scopes whose spans are booked; `*` is any."),
         Setting("baggage_in", (), "SPANLEDGER_BAGGAGE_IN", words, NAMES, "Entries of incoming baggage taken as tags."),
         Setting("baggage_out", (), "SPANLEDGER_BAGGAGE_OUT", words, NAMES, "Tags sent on, but never to a provider."),
