@@ -21,6 +21,7 @@ client = openai.OpenAI(api_key="k", base_url=sys.argv[1] + "/v1")
 client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}])
 """
 ONE_LINE = "import sys, spanledger\nspanledger.instrument(otlp=sys.argv[2])\n" + APP
+QUIET = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
 AGENT = Path(sys.executable).with_name("opentelemetry-instrument")
 
 
@@ -43,9 +44,7 @@ def test_the_agent_meters_an_application_that_knows_nothing_of_it(app, provider,
     done = run(
         [str(AGENT), sys.executable, app, provider.base_url],
         tmp_path,
-        OTEL_TRACES_EXPORTER="console",
-        OTEL_METRICS_EXPORTER="none",
-        OTEL_LOGS_EXPORTER="none",
+        **{**QUIET, "OTEL_TRACES_EXPORTER": "console"},
         OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="openai,anthropic",
         SPANLEDGER_LEDGER="zero.ledger",
         SPANLEDGER_TAGS="team=growth",
@@ -61,9 +60,7 @@ def test_a_wrong_variable_is_named_and_the_application_runs(app, provider, tmp_p
     done = run(
         [str(AGENT), sys.executable, app, provider.base_url],
         tmp_path,
-        OTEL_TRACES_EXPORTER="none",
-        OTEL_METRICS_EXPORTER="none",
-        OTEL_LOGS_EXPORTER="none",
+        **QUIET,
         SPANLEDGER_SPAN_POLICY="sometimes",
     )
     assert "spanledger is not active: span_policy" in done.stderr

@@ -121,7 +121,7 @@ def reading_of(span: SpanFacts) -> Reading:
     tier = _first(attributes, ("openai.response.service_tier", "anthropic.response.service_tier"))
     reasons = attributes.get("gen_ai.response.finish_reasons")
     return Reading(
-        TOKENS.read(attributes),
+        TOKENS.read(dict(attributes)),
         response_model=_first(attributes, ("gen_ai.response.model", "llm.model_name", "embedding.model_name")),
         response_id=_first(attributes, ("gen_ai.response.id",)),
         finish_reasons=tuple(map(str, reasons)) if isinstance(reasons, (list, tuple)) else (),
