@@ -19,6 +19,25 @@ def add_commands(commands: Commands) -> None:
     otlp.add_argument("file", metavar="FILE")
     otlp.add_argument("ledger", metavar="LEDGER")
     otlp.set_defaults(run=_run)
+    _add_seats(kinds)
+
+
+def _add_seats(kinds: Commands) -> None:
+    seats = kinds.add_parser("seats", help="a CSV file of seats: user, price, and team, start, end where known")
+    seats.add_argument("file", metavar="FILE")
+    seats.add_argument("ledger", metavar="LEDGER")
+    seats.add_argument("--period", required=True, help="the month, such as 2026-11")
+    seats.add_argument("--tool", default="", help="the product, where the file has no such column")
+    seats.add_argument("--prorated", action="store_true", help="the provider bills the days that a seat was held only")
+    seats.set_defaults(run=_run_seats)
+
+
+def _run_seats(asked: argparse.Namespace) -> int:
+    from spanledger.seat_import import import_seats
+
+    done = import_seats(asked.file, asked.ledger, asked.period, tool=asked.tool, prorated=asked.prorated)
+    print(f"{done.booked} charges booked, {done.corrected} corrected, {done.known} known already")
+    return 0
 
 
 def _run(asked: argparse.Namespace) -> int:

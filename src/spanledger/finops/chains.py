@@ -32,7 +32,8 @@ def runs(ledger: Asked, plan: GivenPlan, period: Given, *, by: str = "workflow")
     plan, within = as_plan(plan), read_period(period)
     one_run = (
         f"SELECT {_owner(plan, by)} AS owner, {KEY} AS run, count(*) AS charges, sum(basis) AS cost, "
-        f"count(DISTINCT service_name) AS services, sum(CASE WHEN {waste_sql()} <> '{USEFUL}' THEN basis END) AS wasted "
+        "count(DISTINCT service_name) AS services, "
+        f"sum(CASE WHEN {waste_sql()} <> '{USEFUL}' THEN basis END) AS wasted "
         f"FROM {routed(plan, within)} WHERE {KEY} IS NOT NULL GROUP BY ALL"
     )
     query = (

@@ -141,7 +141,7 @@ def _read(data: Mapping[str, Any], file: str, folder: Path, source: str) -> Plan
     top, fields = Section(file, "", data), Fields()
     head = top.inner("plan", top.take("plan", dict, "a table [plan]"))
     rules = read_rules(top, fields, folder)
-    hierarchy, dimensions = _read_levels(head, fields)
+    hierarchy, dimensions = _read_levels(head)
     levels = {name: _level(head, "hierarchy", name, fields) for name in hierarchy}
     levels |= {name: _level(head, "dimensions", name, fields) for name in dimensions}
     drivers = _read_drivers(top, folder, levels)
@@ -175,7 +175,7 @@ def _read(data: Mapping[str, Any], file: str, folder: Path, source: str) -> Plan
     return plan
 
 
-def _read_levels(head: Section, fields: Fields) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _read_levels(head: Section) -> tuple[tuple[str, ...], tuple[str, ...]]:
     hierarchy, dimensions = head.texts("hierarchy"), head.texts("dimensions", [])
     levels = [*hierarchy, *dimensions]
     if not hierarchy or len(set(levels)) < len(levels):

@@ -1,0 +1,82 @@
+"""From a CSV file of seats to a ledger: `spanledger import seats FILE LEDGER --period 2026-11`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from spanledger import _ids
+from spanledger._types import Charge
+from spanledger.finops import seats
+from spanledger.finops._periods import Given
+from spanledger.ledger import Ledger
+from spanledger.sinks.ledger import LedgerSink
+
+
+class Imported(NamedTuple):
+    """`booked` charges are new, `corrected` ones differ from what the ledger had, `known` ones do not."""
+
+    booked: int
+    corrected: int
+    known: int
+
+
+def import_seats(
+    file: str | os.PathLike[str],
+    ledger: str | os.PathLike[str],
+    period: Given,
+    *,
+    tool: str = "",
+    prorated: bool = False,
+) -> Imported:
+    """Books the seats of a period into a ledger, once however often it is asked; a changed line is a correction.
+
+    See `spanledger.finops.seats` for the file. Raises `PlanError` that names the file, the line and the column.
+    """
+    return book(seats.charges(seats.read(file, tool=tool), period, prorated=prorated), ledger)
+
+
+def book(rows: Iterable[dict[str, Any]], ledger: str | os.PathLike[str]) -> Imported:
+    """Books rows of `spanledger.finops.seats`, each once by its `response_id`."""
+    known, done = _known(Path(ledger)), [0, 0, 0]
+    sink = LedgerSink(ledger)
+    for row in rows:
+        before = known.get(row["response_id"])
+        same = before is not None and before[1] == _facts(row)
+        done[2 if same else 1 if before else 0] += 1
+        if not same:
+            corrects = {"corrects": before[0]} if before else {}
+            sink.book(Charge({"charge_id": _ids.uuid7(), **corrects, **row}))
+    sink.close()
+    return Imported(*done)
+
+
+_FACTS = ("team", "customer", "environment", "user_id", "effective_cost", "tags")
+
+
+def _facts(row: dict[str, Any]) -> tuple[str, ...]:
+    charge = Charge(row)
+    return tuple(str(_plain(getattr(charge, name))) for name in _FACTS)
+
+
+def _plain(value: Any) -> Any:
+    return (
+        sorted(value.items())
+        if hasattr(value, "items")
+        else value.normalize()
+        if hasattr(value, "normalize")
+        else value
+    )
+
+
+def _known(ledger: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
+    if not ledger.exists():
+        return {}
+    columns = ["charge_id", "corrects", "response_id", *_FACTS]
+    found = Ledger(ledger).charges("operation in ('seat', 'credits')", columns=columns)
+    return {
+        row["response_id"]: (row["corrects"] or row["charge_id"], tuple(str(_plain(row[name])) for name in _FACTS))
+        for row in found
+    }
