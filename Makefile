@@ -7,7 +7,7 @@ BIN := .venv/bin
 SETTINGS := pyproject.toml Makefile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts docs examples bench replay changelog format clean
+.PHONY: help versions older demo test lint types contracts docs examples bench replay changelog format clean
 
 help:  ## shows this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,12 @@ demo: .venv/.demo  ## runs a small multi-tenant application with real SDKs and s
 
 test: .venv/.dev  ## runs every test, the code blocks of the docs too
 	$(BIN)/python -m pytest
+
+versions: .venv/.matrix  ## the conformance suite over every SDK version, and its page in the docs
+	$(BIN)/nox -s versions -- --page
+
+older: .venv/.matrix  ## the same over one older version of each SDK
+	$(BIN)/nox -s older
 
 lint: .venv/.dev  ## ruff, every rule on
 	$(BIN)/ruff check .
@@ -58,6 +64,10 @@ clean:  ## removes the environment and everything that was built
 
 .venv/.demo: $(SETTINGS) | .venv/.python
 	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	@touch $@
+
+.venv/.matrix: $(SETTINGS) | .venv/.python
+	$(BIN)/python -m pip install --quiet --group matrix
 	@touch $@
 
 .venv/.dev: $(SETTINGS) | .venv/.python

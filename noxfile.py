@@ -1,0 +1,70 @@
+"""The version matrix: `nox -s versions` runs the conformance suite over every row of `tests/versions/sdk_versions.py`.
+
+`nox -s versions -- --page` also writes the result as a page of the documentation; `nox -s older` runs the rows that CI
+runs besides the newest, which `make test` has.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import nox
+
+sys.path.insert(0, str(Path(__file__).parent / "tests" / "versions"))
+
+from sdk_versions import VERSIONS, Version
+
+nox.options.sessions = ["versions"]
+nox.options.default_venv_backend = "venv"
+
+PAGE = Path("docs/reference/sdk-versions.md")
+HEAD = """# SDK versions
+
+Each way to call x each way for it to end, sync and async, over the SDK versions that people run. Made by
+`nox -s versions -- --page`; skipped are ways to call that a version does not have.
+
+| SDK | installed | why | passed | failed | skipped |
+|---|---|---|---|---|---|
+"""
+
+
+@nox.session
+def versions(session: nox.Session) -> None:
+    """Runs the whole matrix."""
+    rows = [_run(session, version) for version in VERSIONS]
+    if "--page" in session.posargs:
+        PAGE.write_text(HEAD + "\n".join(rows) + "\n")
+    failed = [row for row in rows if row.split("|")[5].strip() != "0"]
+    if failed:
+        session.error("\n".join(failed))
+
+
+@nox.session
+def older(session: nox.Session) -> None:
+    """Runs one older version of each SDK, for CI."""
+    rows = [_run(session, version) for version in VERSIONS if version.in_ci]
+    session.log("\n".join(rows))
+    if any(row.split("|")[5].strip() != "0" for row in rows):
+        session.error("a version that CI runs has failures")
+
+
+def _run(session: nox.Session, version: Version) -> str:
+    """Installs one version and runs the suite; returns its row of the table."""
+    session.install("-q", "-e", ".", "pytest", "pytest-asyncio", "sybil", version.requirement, *version.needs)
+    report = Path(session.create_tmp()) / "report.xml"
+    session.run(
+        *("python", "-m", "pytest", "-q", "tests/versions", f"--junitxml={report}", "-p", "no:cacheprovider"),
+        env={"SPANLEDGER_SDK": version.sdk},
+        success_codes=[0, 1],
+    )
+    found = session.run(
+        *("python", "-c", f"from importlib.metadata import version; print(version({version.sdk!r}))"), silent=True
+    )
+    suite = ET.parse(report).getroot().find("testsuite")  # noqa: S314 -- written by pytest a moment ago
+    counts = {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")}
+    failed = counts["failures"] + counts["errors"]
+    passed = counts["tests"] - failed - counts["skipped"]
+    installed = str(found).strip()
+    return f"| {version.sdk} | {installed} | {version.why} | {passed} | {failed} | {counts['skipped']} |"

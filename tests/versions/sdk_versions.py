@@ -1,0 +1,39 @@
+"""The SDK versions that the conformance suite runs over: the oldest that people still run, milestones, and the newest.
+
+`needs` are further requirements of an old version. `in_ci` marks the one older version of each SDK that CI runs.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Version(NamedTuple):
+    """One row of the matrix. `requirement` is what pip installs."""
+
+    sdk: str
+    requirement: str
+    why: str
+    needs: tuple[str, ...] = ()
+    in_ci: bool = False
+
+
+OLD_HTTPX = ("httpx<0.28",)
+"""Versions of 2023 and 2024 pass an argument that httpx 0.28 no longer takes."""
+
+VERSIONS = (
+    Version("openai", "openai==1.0.0", "the first with clients", OLD_HTTPX),
+    Version("openai", "openai==1.30.5", "stream_options appear", OLD_HTTPX),
+    Version("openai", "openai==1.66.5", "Responses appear", in_ci=True),
+    Version("openai", "openai<2", "the last 1.x"),
+    Version("openai", "openai<3", "the last 2.x"),
+    Version("openai", "openai==3.0.0", "httpx2 replaces httpx"),
+    Version("openai", "openai", "the newest"),
+    Version("anthropic", "anthropic==0.40.0", "late 2024", OLD_HTTPX),
+    Version("anthropic", "anthropic==0.71.0", "late 2025", in_ci=True),
+    Version("anthropic", "anthropic<1", "the last 0.x"),
+    Version("anthropic", "anthropic==1.0.0", "httpx2 replaces httpx"),
+    Version("anthropic", "anthropic<2", "the last 1.x, with spans of its own"),
+    Version("anthropic", "anthropic==2.0.0", "the first 2.x"),
+    Version("anthropic", "anthropic", "the newest"),
+)
