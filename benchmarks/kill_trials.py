@@ -1,11 +1,15 @@
 """SIGKILL trials of real processes: how many acknowledged charges are in the ledger afterwards, and how often twice.
 
-    python benchmarks/kill_trials.py append --trials 100     # the sink alone, as fast as it can
-    python benchmarks/kill_trials.py calls --trials 100      # metered calls of the openai SDK against a loopback server
+    python benchmarks/kill_trials.py append   # the sink alone, as fast as it can
+    python benchmarks/kill_trials.py calls    # metered calls of the openai SDK against a loopback server
+    python benchmarks/kill_trials.py seal     # `seal` over segments that dead writers left
+    python benchmarks/kill_trials.py compact  # `compact` over days of several files
+    python benchmarks/kill_trials.py query    # a reader that asks while another process seals
 
-Each trial forks a worker, kills it after a random time, and goes on with the next on the same ledger. An acknowledgement
-is written by the worker, with a `write(2)` of its own, after the ledger call returned. Exits with 1 if a charge is lost
-or doubled. Deterministic but for the machine's timing: `--seed`.
+Each trial forks a worker, kills it after a random time, and goes on with the next on the same ledger. An
+acknowledgement is written by the worker, with a `write(2)` of its own, after the ledger call returned; what `seal` and
+the others find on disk counts as acknowledged, and the ledger is read after every kill. Exits with 1 if a charge is
+lost or doubled.
 """
 
 from __future__ import annotations
@@ -21,18 +25,25 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import NamedTuple
+
+from _checker import Checker, a_row
 
 Acknowledge = Callable[[str], object]
 
 
 class Kind(NamedTuple):
-    """One kind of trial: what the worker does until it is killed, and the column that an acknowledgement names."""
+    """One kind of trial: what the worker does until it is killed, and the column that an acknowledgement names.
+
+    `prepare` puts something to work on into the ledger and returns what counts as acknowledged by that.
+    """
 
     work: Callable[[Path, Acknowledge, str], None]
     column: str
     most_seconds: float
+    prepare: Callable[[Path, Checker], set[str]] | None = None
     needs_server: bool = False
 
 
@@ -44,8 +55,7 @@ def append(ledger: Path, acknowledge: Acknowledge, _: str) -> None:
 
     sink = LedgerSink(ledger)
     while True:
-        row = {"charge_id": _ids.uuid7(), "started_at": "2026-11-23T10:00:00.000000Z", "provider_name": "openai",
-               "operation": "chat", "status": "ok", "cost_status": "exact", "list_cost": "0.01", "team": "t" * 500}  # fmt: skip
+        row = {**a_row(_ids.uuid7(), 23), "team": "t" * 500}
         sink.book(Charge(row))
         acknowledge(row["charge_id"])
 
@@ -63,9 +73,66 @@ def calls(ledger: Path, acknowledge: Acknowledge, base_url: str) -> None:
         acknowledge(answer.id)
 
 
+def seal_all(ledger: Path, acknowledge: Acknowledge, _: str) -> None:
+    """Seals what is closed."""
+    from spanledger.ledger._seal import seal
+
+    acknowledge("")
+    seal(ledger)
+
+
+def compact_all(ledger: Path, acknowledge: Acknowledge, _: str) -> None:
+    """Merges every day."""
+    from spanledger.ledger._compact import compact
+
+    acknowledge("")
+    compact(ledger, date(2030, 1, 1))
+
+
+def query_while_sealing(ledger: Path, acknowledge: Acknowledge, _: str) -> None:
+    """Asks, again and again, while a child seals and merges; any other answer than the first ends it in error."""
+    from spanledger import Ledger
+
+    sealer = os.fork()
+    if not sealer:
+        seal_all(ledger, lambda _: None, "")
+        compact_all(ledger, lambda _: None, "")
+        os._exit(0)
+    reader = Ledger(ledger)
+    first = sum(row["charges"] for row in reader.cost("day"))
+    acknowledge("")
+    while sum(row["charges"] for row in reader.cost("day")) == first:
+        pass
+    (ledger / "wrong-answer").touch()
+
+
+def leave_segments(ledger: Path, _: Checker) -> set[str]:
+    """Two closed segments of two days, as writers that died leave them."""
+    from spanledger import _ids
+
+    (ledger / "open").mkdir(parents=True, exist_ok=True)
+    ids = set()
+    for _segment in range(2):
+        rows = [a_row(_ids.uuid7(), 20 + number % 2) for number in range(150)]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (ledger / "open" / f"host-1-{_ids.uuid7()}.jsonl").write_text(text)
+        ids |= {row["charge_id"] for row in rows}
+    return ids
+
+
+def leave_sealed(ledger: Path, checker: Checker) -> set[str]:
+    """The same, sealed."""
+    ids = leave_segments(ledger, checker)
+    checker.ask("seal", ledger)
+    return ids
+
+
 KINDS = {
     "append": Kind(append, "charge_id", 0.05),
     "calls": Kind(calls, "response_id", 0.4, needs_server=True),
+    "seal": Kind(seal_all, "charge_id", 0.3, leave_segments),
+    "compact": Kind(compact_all, "charge_id", 0.3, leave_sealed),
+    "query": Kind(query_while_sealing, "charge_id", 0.3, leave_segments),
 }
 
 
@@ -75,14 +142,15 @@ def run_trial(kind: Kind, ledger: Path, acknowledgements: Path, base_url: str, s
     fd = os.open(acknowledgements, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
     worker = os.fork()
     if not worker:
+        os.setpgid(0, 0)
         try:
             kind.work(ledger, lambda key: os.write(fd, key.encode() + b"\n"), base_url)
         finally:
             os._exit(1)
-    while not acknowledgements.stat().st_size and not os.waitpid(worker, os.WNOHANG)[0]:
+    while not acknowledgements.stat().st_size:
         time.sleep(0.001)
     time.sleep(seconds)
-    os.kill(worker, signal.SIGKILL)
+    os.killpg(worker, signal.SIGKILL)
     os.waitpid(worker, 0)
     os.close(fd)
     return {line for line in acknowledgements.read_text().split("\n") if line}
@@ -99,7 +167,7 @@ def loopback_server(*, needed: bool) -> Iterator[str]:
         "with ProviderServer() as server:\n    print(server.base_url, flush=True)\n    sys.stdin.read()\n"
     )
     command = [sys.executable, "-c", source]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         yield server.stdout.readline().strip()
 
@@ -111,6 +179,24 @@ def found_in(ledger: Path, column: str) -> list[str]:
     return [row[column] for row in Ledger(ledger).charges(columns=[column], history=True)]
 
 
+def run_trials(asked: argparse.Namespace, kind: Kind, ledger: Path) -> Iterator[set[str]]:
+    """Runs the trials, and gives what each acknowledged. What was there to work on is counted after every kill."""
+    chance = random.Random(asked.seed)  # noqa: S311 -- when to kill, not a secret
+    acknowledgements = ledger.with_name("acknowledged")
+    total = 0
+    with Checker() as checker, loopback_server(needed=kind.needs_server) as base_url:
+        for _ in range(asked.trials):
+            prepared = kind.prepare(ledger, checker) if kind.prepare else set()
+            done = run_trial(kind, ledger, acknowledgements, base_url, chance.uniform(0, kind.most_seconds))
+            total += len(prepared)
+            if prepared:
+                assert checker.ask("read", ledger) == (total, total), "the ledger reads wrong after a kill"
+                assert not (ledger / "wrong-answer").exists(), "a reader got a wrong answer"
+            yield prepared | done
+        if total:
+            assert checker.ask("finish", ledger) == (total, total), "the ledger reads wrong after sealing ended"
+
+
 def main() -> int:
     """Runs the trials and prints one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -119,29 +205,38 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     kind = KINDS[asked.kind]
-    chance = random.Random(asked.seed)  # noqa: S311 -- when to kill, not a secret
-    if kind.needs_server:
-        import openai  # noqa: F401 -- once, before the workers fork
-    with tempfile.TemporaryDirectory() as folder, loopback_server(needed=kind.needs_server) as base_url:
-        ledger = Path(folder) / "spend.ledger"
-        trials = []
-        for _ in range(asked.trials):
-            seconds = chance.uniform(0, kind.most_seconds)
-            trials.append(run_trial(kind, ledger, Path(folder) / "acknowledged", base_url, seconds))
-        found = found_in(ledger, kind.column)
+    _import_once(kind)
+    with tempfile.TemporaryDirectory() as folder:
+        trials = list(run_trials(asked, kind, ledger := Path(folder) / "spend.ledger"))
+        result = {"kind": asked.kind, **judged(trials, found_in(ledger, kind.column))}
+    print(json.dumps(result))
+    return int(bool(result["lost"] or result["doubled"] or not result["acknowledged"]))
+
+
+def judged(trials: list[set[str]], found: list[str]) -> dict[str, int]:
+    """What was acknowledged against what was found."""
     kept = set(found)
     lost = [len(acknowledged - kept) for acknowledged in trials]
-    result = {
-        "kind": asked.kind,
+    acknowledged = sum(map(len, trials))
+    return {
         "trials": len(trials),
-        "acknowledged": sum(map(len, trials)),
+        "acknowledged": acknowledged,
         "lost": sum(lost),
         "trials_with_loss": sum(map(bool, lost)),
         "doubled": len(found) - len(kept),
-        "unacknowledged_but_kept": len(kept) - sum(map(len, trials)) + sum(lost),
+        "unacknowledged_but_kept": len(kept) - acknowledged + sum(lost),
     }
-    print(json.dumps(result))
-    return int(bool(result["lost"] or result["doubled"] or not result["acknowledged"]))
+
+
+def _import_once(kind: Kind) -> None:
+    """What workers need, before they fork. No connection to an engine is made here."""
+    if kind.needs_server:
+        import openai  # noqa: F401
+    if kind.prepare:
+        import duckdb  # noqa: F401
+        import pyarrow as pa  # noqa: F401
+
+        import spanledger.ledger._compact  # noqa: F401
 
 
 if __name__ == "__main__":
