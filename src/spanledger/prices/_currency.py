@@ -51,8 +51,9 @@ def _day(day: str | date) -> date:
     return date.fromisoformat(day) if isinstance(day, str) else day
 
 
-def _rate(currency: str, rate: str | Decimal) -> Decimal:
-    if not isinstance(rate, (str, Decimal)) or not (exact := Decimal(rate)) > 0:
+def _rate(currency: str, rate: object) -> Decimal:
+    exact = Decimal(rate) if isinstance(rate, str | Decimal) else Decimal(0)
+    if not exact > 0:
         msg = f"the rate of {currency} is {rate!r}: write it as text, such as '0.8642'"
         raise ConfigurationError(msg)
     return exact

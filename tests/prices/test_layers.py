@@ -1,0 +1,152 @@
+"""What a user puts over the book: rows, contracts, names; a wrong field is refused and named."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+import spanledger
+from spanledger import prices
+from spanledger.errors import ConfigurationError
+
+AT = "2026-11-16T12:00:00Z"
+
+
+def price(model="claude-opus-5-5", at=AT, **context):
+    usage = {"input_tokens": 1_000_000, "output_tokens": 100_000, "server_tool_use": {"web_search_requests": 10}}
+    body = {"type": "message", "model": model, "usage": usage}
+    return spanledger.price(body, provider="anthropic", api="messages", at=at, context=context)
+
+
+def test_one_line_adds_a_model():
+    prices.add("claude-next", provider="anthropic", input="3", output="12", web_search="10")
+    assert price("claude-next-20270101").list_cost == Decimal("4.3")
+
+
+def test_a_row_of_yours_beats_the_book():
+    prices.add("claude-opus-5-5", provider="anthropic", input="1")
+    assert price().costs == {"input": Decimal(1), "output": Decimal(2), "web_search": Decimal("0.1")}
+
+
+def test_a_row_of_yours_that_is_silent_on_a_tier_makes_it_an_estimate():
+    prices.add("claude-opus-5-5", provider="anthropic", input="1", output="2")
+    charge = price(speed="warp")
+    assert charge.cost_status == "estimated"
+
+
+def test_a_row_holds_only_between_its_days():
+    prices.add("claude-opus-5-5", provider="anthropic", input="1", valid_from="2026-12-01", valid_to="2027-01-01")
+    assert price().costs["input"] == 4
+    assert price(at="2026-12-01T00:00:00Z").costs["input"] == 1
+    assert price(at="2027-01-01T00:00:00Z").costs["input"] == 4
+
+
+def test_a_discount_is_for_all_units_but_those_it_excludes():
+    prices.contract("2026", provider="anthropic", discount="0.12", excludes=["web_search"])
+    charge = price()
+    assert (charge.list_cost, charge.contracted_cost, charge.effective_cost) == (
+        Decimal("6.1"),
+        Decimal("5.38"),
+        Decimal("5.38"),
+    )
+    assert "contract 2026" in charge.price_ref
+
+
+def test_committed_rates_leave_list_cost_as_it_is():
+    prices.contract("2026", provider="anthropic", models=["claude-opus-5-5"], rates={"input": "3"}, discount="0.5")
+    charge = price()
+    assert (charge.list_cost, charge.contracted_cost) == (Decimal("6.1"), Decimal("2.55"))
+
+
+def test_a_contract_is_for_its_days_its_provider_and_its_account():
+    prices.contract("later", provider="anthropic", discount="0.5", valid_from="2026-12-01")
+    prices.contract("others", provider="openai", discount="0.5")
+    prices.contract("theirs", provider="anthropic", discount="0.5", account="emea")
+    assert price().contracted_cost == price().list_cost
+    assert price(account="emea").contracted_cost == Decimal("3.05")
+    assert price(at="2026-12-01").contracted_cost == Decimal("3.05")
+
+
+def test_a_name_leads_to_the_model_behind_it():
+    prices.alias("prod-reasoning", "claude-opus-5-5")
+    assert price("prod-reasoning").billed_model == "claude-opus-5-5"
+
+
+FILE = """
+[[price]]
+model = "claude-next"
+provider = "anthropic"
+input = "3"
+output = 12.5
+web_search = "10"
+
+[[contract]]
+name = "2026"
+provider = "anthropic"
+discount = "0.10"
+valid_from = 2026-09-01
+
+[models]
+prod = "claude-next"
+"""
+
+
+def test_a_file_adds_rows_contracts_and_names(tmp_path):
+    path = tmp_path / "prices.toml"
+    path.write_text(FILE)
+    prices.load(path)
+    charge = price("prod")
+    assert (charge.list_cost, charge.contracted_cost) == (Decimal("4.35"), Decimal("3.915"))
+
+
+WRONG = [
+    ('[[price]]\nmodel = "x"\nprovider = "openai"\ninputs = "1"', "price 1: inputs is no unit: did you mean input?"),
+    ('[[price]]\nmodel = "x"\nprovider = "openai"', "price 1: no rate"),
+    ('[[price]]\nmodel = "x"\ninput = "1"', "price 1: provider is missing"),
+    ('[[price]]\nmodel = "x"\nprovider = "openai"\ninput = "-1"', "price 1: input is '-1'"),
+    ('[[price]]\nmodel = "x"\nprovider = "openai"\ninput = "1"\nvalid_from = "soon"', "price 1: valid_from is 'soon'"),
+    ('[[contract]]\ndiscount = "12"', "contract 1: discount is '12'"),
+    ('[[contract]]\ndiscount = "0.1"\nreason = "x"', "contract 1: no such field: reason"),
+    ('[[contract]]\nrates = {input = "1"}', "contract 1: rates are for certain models"),
+    ("[[prices]]", "no such table: prices"),
+    ("[[price", "not TOML"),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), WRONG)
+def test_a_wrong_field_is_named_and_nothing_is_added(tmp_path, content, message):
+    path = tmp_path / "prices.toml"
+    path.write_text(content)
+    with pytest.raises(ConfigurationError, match=r"prices\.toml") as raised:
+        prices.load(path)
+    assert message in str(raised.value)
+    assert not prices.ENGINE.layers.rows
+    assert not prices.ENGINE.layers.contracts
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        prices.load(tmp_path / "none.toml")
+
+
+def test_money_as_a_float_is_refused():
+    with pytest.raises(ConfigurationError, match="write the price as text"):
+        prices.add("x", provider="openai", input=2.5)
+
+
+def test_another_currency_has_its_rate_and_day():
+    rates = prices.Rates({"EUR": {"2026-11-01": "0.86", "2026-11-16": "0.8642"}})
+    converted = rates.convert(Decimal("3.5"), "EUR", price().started_at)
+    assert str(converted) == "3.0247 EUR (at 0.8642 of 2026-11-16)"
+
+
+@pytest.mark.parametrize("rate", [0.86, "0", "-1"])
+def test_a_rate_that_is_none_is_refused(rate):
+    with pytest.raises(ConfigurationError, match="the rate of EUR"):
+        prices.Rates({"EUR": {"2026-11-16": rate}})
+
+
+def test_a_day_before_the_first_rate_has_none():
+    with pytest.raises(ConfigurationError, match="no rate of USD to EUR"):
+        prices.Rates({"EUR": {"2026-11-17": "0.86"}}).convert(Decimal(1), "EUR", price().started_at)
