@@ -25,6 +25,12 @@ class Place(NamedTuple):
 PLACES: Final = {
     "report": Place("spanledger.ledger._cli", "what was spent, by any dimension"),
     "tail": Place("spanledger.ledger._cli", "the latest charges, and those to come"),
+    "allocate": Place("spanledger.finops._cli", "who owns the cost of a period, by a plan"),
+    "rules": Place("spanledger.finops._cli", "what virtual tags own, whether samples pass, who gains when they change"),
+    "unit-costs": Place("spanledger.finops._cli", "what a request, a token, a customer, a run or an outcome costs"),
+    "runs": Place("spanledger.finops._cli", "what the runs of agentic workflows cost"),
+    "waste": Place("spanledger.finops._cli", "what was paid for nothing"),
+    "kpis": Place("spanledger.finops._cli", "the indicators of FinOps for AI"),
     "import": Place("spanledger._import_cli", "charges from an archive of spans"),
     "seal": Place("spanledger.ledger._keeping_cli", "turns closed segments into Parquet, merges past days"),
     "verify": Place("spanledger.ledger._keeping_cli", "reads every file of a ledger and says what is wrong"),

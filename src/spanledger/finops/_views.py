@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from spanledger.finops._exact import to_decimal, to_femto
 from spanledger.ledger import Result
@@ -15,15 +15,21 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+LONG_SCALE: Final = 6
+
+
 class View(Result):
     """Rows of a statement. Money is `Decimal` at the scale that it was rounded to."""
 
     @classmethod
-    def of(cls, rows: Sequence[Mapping[str, Any]], total: str | None = None) -> View:
-        """A view of rows, all of which have the same columns; amounts keep their scale."""
+    def of(cls, rows: Sequence[Mapping[str, Any]], total: str | None = None, columns: Sequence[str] = ()) -> View:
+        """A view of rows, all of which have the same columns; amounts keep their scale.
+
+        `columns` are the names where there is no row to tell them.
+        """
         import pyarrow as pa
 
-        names = list(rows[0]) if rows else []
+        names = list(rows[0]) if rows else columns
         return cls(pa.table({name: _column([row[name] for row in rows]) for name in names}), total)
 
     def sum(self, column: str) -> Decimal:
@@ -31,7 +37,7 @@ class View(Result):
         import pyarrow.compute as pc
 
         found = pc.sum(self.to_arrow()[column]).as_py()
-        return Decimal(0) if found is None else found
+        return Decimal(0 if found is None else found)
 
     def to_csv(self) -> str:
         """Comma-separated text with a header, amounts at their scale; unknown is empty."""
@@ -47,8 +53,17 @@ class View(Result):
         rows = self.to_arrow().slice(0, most).select(money).to_pylist()
         for line, row in zip(lines, rows, strict=True):
             for name, amount in row.items():
-                line[head.index(name)] = "" if amount is None else f"{amount:,f}"
+                line[head.index(name)] = _for_the_eye(amount)
         return head, lines, numeric
+
+
+def _for_the_eye(amount: Decimal | None) -> str:
+    """A published amount at its scale; one with many places without those that are zero, of which two stay."""
+    if amount is None:
+        return ""
+    text = f"{amount:,f}"
+    whole, _, places = text.partition(".")
+    return text if len(places) <= LONG_SCALE else f"{whole}.{places.rstrip('0').ljust(2, '0')}"
 
 
 def _column(values: Sequence[Any]) -> pa.Array:

@@ -20,6 +20,7 @@ from spanledger.finops.plan import GivenPlan, Plan, as_plan
 from spanledger.finops.unit_costs import ratio
 
 KEY: Final = "coalesce(workflow_id, trace_id)"
+RUN: Final = ("runs", "charges", "services", "cost", "cost_per_run", "dearest", "wasted")
 NO_WORKFLOW: Final = "(no workflow)"
 
 
@@ -41,7 +42,8 @@ def runs(ledger: Asked, plan: GivenPlan, period: Given, *, by: str = "workflow")
         f"coalesce({_sql.femtos('sum(cost)')}, 0) AS cost, coalesce({_sql.femtos('max(cost)')}, 0) AS dearest, "
         f"coalesce({_sql.femtos('sum(wasted)')}, 0) AS wasted FROM ({one_run}) GROUP BY owner ORDER BY cost DESC, owner"
     )
-    return View.of([_run(by, row) for row in ledger.sql(query, until=within.end).rows()], total="cost")
+    found = [_run(by, row) for row in ledger.sql(query, until=within.end).rows()]
+    return View.of(found, total="cost", columns=(by, *RUN))
 
 
 def _owner(plan: Plan, by: str) -> str:

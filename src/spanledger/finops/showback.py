@@ -36,7 +36,8 @@ def showback(statement: Statement, levels: Sequence[str]) -> View:
         owner = owners.setdefault(key, {**dict(zip(levels, key, strict=True)), **blank, "total": nothing})
         owner[column_of(row["source"], row["kind"])] += row["amount"]
         owner["total"] += row["amount"]
-    return View.of(sorted(owners.values(), key=lambda owner: -owner["total"]), total="total")
+    rows = sorted(owners.values(), key=lambda owner: -owner["total"])
+    return View.of(rows, total="total", columns=(*levels, "total"))
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def chargeback(statement: Statement, levels: Sequence[str], invoice: Decimal | s
             for row in mine
             if row["amount"]
         ]
-    view = View.of(entries)
+    view = View.of(entries, columns=("account", "owner", "method", "debit", "credit"))
     return Journal(statement.period.label, statement.currency, view, view.sum("debit"))
 
 
