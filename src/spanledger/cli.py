@@ -35,6 +35,7 @@ PLACES: Final = {
     "seal": Place("spanledger.ledger._keeping_cli", "turns closed segments into Parquet, merges past days"),
     "verify": Place("spanledger.ledger._keeping_cli", "reads every file of a ledger and says what is wrong"),
     "repair": Place("spanledger.ledger._keeping_cli", "puts right what verify finds"),
+    "prices": Place("spanledger.prices._cli", "what models cost, and why a charge costs what it does"),
     "doctor": Place("spanledger._doctor", "what is hooked, which versions are installed, what was lost"),
     "demo": Place(
         "spanledger.testing.demo", "a small application on a loopback provider, and its costs", own_parser=True

@@ -82,11 +82,9 @@ def compile_plan(model: str, rows: Iterable[Row], book: Platform, dims: Mapping[
             assumed.append(row)
     for multiplier in book.multipliers:
         start, end = _narrowed(start, end, multiplier.start, multiplier.end, at_ns)
-    factors = [
-        one for one in book.multipliers if one.start <= at_ns < one.end and (not one.models or model in one.models)
-    ]
-    held.sort(key=_rank)
-    assumed.sort(key=_rank)
+    factors = factors_of(model, book, at_ns)
+    held.sort(key=rank)
+    assumed.sort(key=rank)
     bands = [_band(above, held, factors, dims) for above in _thresholds((*held, *assumed))]
     if assumed:
         bands = [_completed(band, _band(band.above, assumed, factors, usual), book, dims) for band in bands]
@@ -120,7 +118,12 @@ def _narrowed(start: int, end: int, first: int, last: int, at_ns: int) -> tuple[
     return start, end
 
 
-def _rank(row: Row) -> tuple[int, ...]:
+def factors_of(model: str, book: Platform, at_ns: int) -> list[Multiplier]:
+    """The multipliers that may apply to a model on a day."""
+    return [one for one in book.multipliers if one.start <= at_ns < one.end and (not one.models or model in one.models)]
+
+
+def rank(row: Row) -> tuple[int, ...]:
     """Later wins: what the user or a contract says, then the narrower row, then the layer, the band and the date."""
     said = {CONTRACT: 2, USER: 1}.get(row.layer, 0)
     return said, len(row.when.keys() - SILENT), len(row.when), row.above, -row.layer, row.start
@@ -136,21 +139,21 @@ def _band(above: int, held: Iterable[Row], factors: Sequence[Multiplier], dims: 
     doubts: dict[str, str] = {}
     ids: dict[str, str] = {}
     for unit, choice in chosen.items():
-        numerator, denominator, open_dims, used = _multiplied(unit, choice, factors, dims)
+        numerator, denominator, open_dims, used = multiplied(unit, choice, factors, dims)
         rates[unit] = _whole(numerator, denominator)
-        ids[unit] = "*".join((choice.row.id, *used))
+        ids[unit] = "*".join((choice.row.id, *(multiplier.name for multiplier in used)))
         if open_dims:
             doubts[unit] = "no price for " + ", ".join(f"{name}={dims[name]}" for name in open_dims)
     return Band(above, rates, doubts, ids, {})
 
 
-def _multiplied(
+def multiplied(
     unit: str, choice: Choice, factors: Sequence[Multiplier], dims: Mapping[str, str]
-) -> tuple[int, int, list[str], list[str]]:
+) -> tuple[int, int, list[str], list[Multiplier]]:
     """The rate after every factor that the row leaves open, the dimensions nothing prices, and the factors used."""
     numerator, denominator = per_unit(choice.rate, unit)
     said = set(choice.row.when)
-    used: list[str] = []
+    used: list[Multiplier] = []
     for multiplier in factors:
         factor = multiplier.factor(unit)
         if factor is None or not said.isdisjoint(multiplier.when) or not _applies(multiplier, dims):
@@ -158,7 +161,7 @@ def _multiplied(
         scaled, scale = _decimal(factor)
         numerator, denominator = numerator * scaled, denominator * scale
         said.update(multiplier.when)
-        used.append(multiplier.name)
+        used.append(multiplier)
     if UNITS[unit].per in FLAT:
         return numerator, denominator, [], used
     return numerator, denominator, [name for name in dims if name not in said and name not in SILENT], used
@@ -224,9 +227,14 @@ def _band_of(bands: Sequence[Band], units: Mapping[str, Quantity]) -> Band:
     return next(band for band in bands if sent > band.above or not band.above)
 
 
+def stand_in(unit: str) -> str:
+    """The unit whose rate a unit takes that has none, empty where there is no such."""
+    return (UNITS[unit].priced_as if unit in UNITS else "") or ASSUMED.get(unit, "")
+
+
 def _learn(band: Band, unit: str) -> Rate | None:
     """The rate of the unit that this one is priced as, remembered in the band."""
-    other = (UNITS[unit].priced_as if unit in UNITS else "") or ASSUMED.get(unit, "")
+    other = stand_in(unit)
     if not other:
         return None
     rate = band.rates.get(other)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from spanledger._types import Priced, Quantity, Usage
-from spanledger.prices._book import HOME, Platform, index, load_platform
+from spanledger.prices._book import HOME, Platform, Row, index, load_platform
 from spanledger.prices._calculate import NOTHING, Plan, compile_plan, evaluate
 from spanledger.prices._context import KEYS, dimensions
 from spanledger.prices._identity import OPAQUE, arn_region, geography, platform_of, resolve
@@ -20,6 +20,16 @@ CAPACITY: Final = frozenset({"ptu_hours", "model_unit_hours", "hosting_hours"})
 Names = tuple[str, str | None, str | None]
 """The provider, the model that the response names, the model that the request names."""
 Key = tuple[Names, tuple[str | None, ...]]
+
+
+class Ingredients(NamedTuple):
+    """What a call's price is made of. `model` is `None` where nobody knows it."""
+
+    book: Platform
+    model: str | None
+    rows: tuple[Row, ...]
+    dims: Mapping[str, str]
+    provisioned: bool
 
 
 class Engine:
@@ -114,19 +124,25 @@ class Engine:
         return plan
 
     def _compile(self, names: Names, context: Mapping[str, str], at_ns: int) -> Plan:
+        found = self.ingredients(names, context)
+        if found.model is None:
+            if found.provisioned:
+                return Plan(names[1] or names[2], (NOTHING,), provisioned=True)
+            return Plan(None, reason=_unknown(found.book.name, names[1], names[2]))
+        plan = compile_plan(found.model, found.rows, found.book, found.dims, at_ns)
+        return plan._replace(provisioned=found.provisioned)
+
+    def ingredients(self, names: Names, context: Mapping[str, str]) -> Ingredients:
+        """What a call's price is made of: the billed model, its rows in every layer, and the dimensions of the call."""
         provider, response, request = names
         book = self.platform(platform_of(provider))
         response, request = self._named(response), self._named(request)
         model = self.model_of(book, response, request)
         dims = dimensions(book.name, self._with_region(context, request), self._geography(book.name, response, request))
         provisioned = dims.pop("provisioned", None) is not None
-        if model is None:
-            if provisioned:
-                return Plan(response or request, (NOTHING,), provisioned=True)
-            return Plan(None, reason=_unknown(book.name, response, request))
-        yours = self.layers.rows.get(book.name, {}).get(model, ())
-        rows = (*book.rows.get("*", ()), *book.rows.get(model, ()), *yours)
-        return compile_plan(model, rows, book, dims, at_ns)._replace(provisioned=provisioned)
+        yours = self.layers.rows.get(book.name, {}).get(model or "", ())
+        rows = (*book.rows.get("*", ()), *book.rows.get(model or "", ()), *yours)
+        return Ingredients(book, model, rows, dims, provisioned)
 
     def model_of(self, book: Platform, response: str | None, request: str | None) -> str | None:
         """The billed model: what the response names, else what the request names, where a layer or book knows it."""

@@ -164,8 +164,13 @@ def usage_of(row: Mapping[str, Any]) -> Usage | None:
         return None
     reason = row.get("cost_reason") or ""
     flaw = reason.removeprefix(FLAW) if reason.startswith(FLAW) else None
-    exact = {unit: quantity if isinstance(quantity, int) else Decimal(quantity) for unit, quantity in units.items()}
+    exact = {unit: _quantity(quantity) for unit, quantity in units.items()}
     return Usage(exact, flaw, usable=all(quantity >= 0 for quantity in exact.values()))
+
+
+def _quantity(stored: int | str) -> Quantity:
+    exact = Decimal(stored)
+    return int(exact) if exact == exact.to_integral_value() else exact
 
 
 def _started(row: Mapping[str, Any]) -> int:
