@@ -82,7 +82,7 @@ def write_usage(row: Row, usage: Usage) -> None:
     written: dict[str, Any] = {}
     for unit, quantity in units.items():
         written[unit] = quantity if quantity.__class__ is int else quantity_json(quantity)
-        for total in TOTALS.get(unit, ()):
+        for total in TOTALS.get(unit if "@" not in unit else unit.partition("@")[0], ()):
             row[total] = row.get(total, 0) + int(quantity)
     row["usage"] = written
 

@@ -94,7 +94,7 @@ MEMBERS: Final[Mapping[str, frozenset[str]]] = {
 def inclusive(units: Mapping[str, int | Decimal], total: str) -> int | None:
     """The inclusive total (`input`, `output`, `cache_read`, `cache_write`, `reasoning`), `None` if no part is known."""
     members = MEMBERS[total]
-    found = [int(quantity) for key, quantity in units.items() if key in members]
+    found = [int(quantity) for key, quantity in units.items() if key.partition("@")[0] in members]
     return sum(found) if found else None
 
 

@@ -30,7 +30,15 @@ def read_iterations(table: UsageTable, usage: Any, model: str | None) -> Usage |
         suffix = _suffix(iteration, model)
         for unit, quantity in part.units.items():
             units[f"{unit}{suffix}"] = units.get(f"{unit}{suffix}", 0) + quantity
-    return whole._replace(units=units)
+    return whole._replace(units=_with_reasoning(units, whole.units.get("reasoning", 0)))
+
+
+def _with_reasoning(units: dict[str, Quantity], reasoning: Quantity) -> dict[str, Quantity]:
+    """Only the whole message says how much of its output was reasoning; iterations do not."""
+    output = units.get("output", 0)
+    if not reasoning or "reasoning" in units or output < reasoning:
+        return units
+    return {**units, "output": output - reasoning, "reasoning": reasoning}
 
 
 def _suffix(iteration: Mapping[str, Any], model: str | None) -> str:
