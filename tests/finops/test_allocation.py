@@ -322,3 +322,14 @@ def test_a_ledger_that_is_not_there(tmp_path):
 
     with pytest.raises(LedgerError, match="there is no ledger here"):
         allocate(Ledger(tmp_path / "none.ledger"), plan(), "2026-11")
+
+
+def test_within_is_by_the_whole_period_where_a_driver_changes_midway(make_ledger):
+    rows = [{"team": "a", "feature": name, "list_cost": cost} for name, cost in (("x", "3"), ("y", "1"))]
+    drivers = [
+        {"name": "heads", "to": "team", "values": {"a": 1}, "until": date(2026, 11, 11)},
+        {"name": "heads", "to": "team", "values": {"a": 2}, "from": date(2026, 11, 11)},
+    ]
+    pool = {"name": "platform", "amount": "30.00", "driver": "heads", "within": "direct_cost"}
+    statement = allocate(make_ledger(*rows), plan(pool, drivers=drivers), "2026-11")
+    assert of(statement, "feature", source="platform") == {"x": "22.50", "y": "7.50"}

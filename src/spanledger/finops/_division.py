@@ -29,7 +29,7 @@ def families(pots: Sequence[Pot]) -> list[Family]:
     found: dict[tuple[object, ...], list[tuple[int, Pot]]] = {}
     for number, pot in enumerate(pots):
         asked = tuple((one.driver, one.to, one.measure) for one in pot.candidates)
-        found.setdefault((pot.source, pot.kind, asked, pot.within), []).append((number, pot))
+        found.setdefault((pot.source, pot.kind, asked, pot.within, pot.daily), []).append((number, pot))
     return [Family(number, tuple(group)) for number, group in enumerate(found.values())]
 
 
@@ -103,6 +103,7 @@ class Queries:
         kept, within = self.plan.kept(candidate.to), family.first.within
         if within is None:
             raise AssertionError
+        days = self._days(family) if family.first.daily else f"pots.family = {family.number}"
         same = " AND ".join(f"cell.{level(name)} = shares.{level(name)}" for name in kept)
         columns = ", ".join(f"cell.{_sql.name(name)}" for name in self.levels)
         owners = ", ".join(
@@ -112,7 +113,7 @@ class Queries:
         source = (
             f"(SELECT shares.pot, shares.place, {owners}, {columns}, CAST(shares.part_amount AS HUGEINT) AS amount, "
             f"CAST(sum(cell.m{self.measures.index(within)}) AS HUGEINT) AS weight "
-            f"FROM shares JOIN pots USING (pot) JOIN {self.cells} cell ON {self._days(family)} AND {same} "
+            f"FROM shares JOIN pots USING (pot) JOIN {self.cells} cell ON {days} AND {same} "
             f"WHERE shares.place = {place} GROUP BY ALL HAVING sum(cell.m{self.measures.index(within)}) > 0)"
         )
         return _sql.shared(source, ["pot", "place", *self.owners], self.levels)

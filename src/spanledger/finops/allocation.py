@@ -19,7 +19,7 @@ from spanledger.finops.closing import close as write_closed
 from spanledger.finops.closing import closed
 from spanledger.finops.closing import corrections as differences
 from spanledger.finops.plan import GivenPlan, Plan, as_plan
-from spanledger.finops.pots import Measured, fill, measures, segments
+from spanledger.finops.pots import Measured, fill, measures, needs_days
 from spanledger.finops.statements import Statement, assemble
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def close(ledger: Asked, statement: Statement) -> Path:
 
 def _opened(ledger: Asked, plan: Plan, period: Period) -> Statement:
     asked = measures(plan)
-    by_day = any(len(segments(plan, pool, period)) > 1 for pool in plan.pools)
+    by_day = any(needs_days(plan, pool, period) for pool in plan.pools)
     query = cells_query(plan, period, asked, by_day=by_day)
     since = period.start if not plan.inherit else None
     cells = Cells(ledger.sql(query, since=since, until=period.end).to_arrow(), plan, asked)

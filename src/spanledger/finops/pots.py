@@ -40,7 +40,10 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pot:
-    """One amount to divide, in integers of 1e-15, for the days of `segment`; `within` spreads it below the owner."""
+    """One amount to divide, in integers of 1e-15, for the days of `segment`.
+
+    `within` spreads it below the owner, by what was measured in the whole period, or on that day where it is `daily`.
+    """
 
     source: str
     kind: str
@@ -48,6 +51,7 @@ class Pot:
     segment: Period
     candidates: tuple[Candidate, ...]
     within: Measure | None = None
+    daily: bool = False
 
 
 class Measured(NamedTuple):
@@ -96,6 +100,15 @@ def segments(plan: Plan, pool: Pool, period: Period) -> list[Period]:
     return cut(valid, {day for basis in _stated(plan, pool) for day in (basis.start, basis.until) if day})
 
 
+def needs_days(plan: Plan, pool: Pool, period: Period) -> bool:
+    """Whether a pool asks the ledger for something by day: its drivers, or its cost, differ between segments."""
+    if len(segments(plan, pool, period)) < 2:  # noqa: PLR2004 - one segment is the period
+        return False
+    drivers = {name for component in pool.components for name in component.drivers}
+    measured = any(name not in plan.drivers and name != FIXED for name in drivers)
+    return measured or pool.cost.take is not None or (pool.per_day and bool(pool.within))
+
+
 def _stated(plan: Plan, pool: Pool) -> list[Basis]:
     names = {name for component in pool.components for name in component.drivers}
     return [basis for name in names for basis in plan.drivers.get(name, ())]
@@ -135,7 +148,7 @@ def _pool_pots(plan: Plan, pool: Pool, amounts: Sequence[int], parts: Sequence[P
         shares = largest_remainder(amount, {number: one.part for number, one in enumerate(pool.components)})
         for number, component in enumerate(pool.components):
             found = tuple(_candidates(plan, pool, component, segment))
-            yield Pot(pool.name, SHARED_KIND, shares[number], segment, found, within)
+            yield Pot(pool.name, SHARED_KIND, shares[number], segment, found, within, pool.per_day)
 
 
 def _candidates(plan: Plan, pool: Pool, component: Component, segment: Period) -> Iterable[Candidate]:
