@@ -57,7 +57,7 @@ def working_in(directory: str) -> Iterator[None]:
 
 pages = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()],
-    patterns=["README.md", "docs/**/*.md", "docs/*.md"],
+    patterns=["README.md", "CONTRIBUTING.md", "docs/**/*.md", "docs/*.md"],
     setup=open_world,
     teardown=close_world,
 )
