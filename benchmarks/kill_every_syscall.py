@@ -29,10 +29,10 @@ from _checker import Checker, a_row
 TRACEME, SYSCALL, SETOPTIONS, SYSCALL_INFO = 0, 24, 0x4200, 0x420E
 SYSGOOD, EXITKILL = 1, 1 << 20
 CHANGING = {
-    1: "write", 18: "pwrite64", 20: "writev", 73: "flock", 74: "fsync", 75: "fdatasync",
-    76: "truncate", 77: "ftruncate", 82: "rename", 83: "mkdir", 84: "rmdir", 86: "link", 87: "unlink", 90: "chmod", 91: "fchmod", 258: "mkdirat",
-    263: "unlinkat", 264: "renameat", 268: "fchmodat", 285: "fallocate", 296: "pwritev", 316: "renameat2",
-    326: "copy_file_range",
+    1: "write", 18: "pwrite64", 20: "writev", 73: "flock", 74: "fsync", 75: "fdatasync", 76: "truncate",
+    77: "ftruncate", 82: "rename", 83: "mkdir", 84: "rmdir", 86: "link", 87: "unlink", 90: "chmod", 91: "fchmod",
+    258: "mkdirat", 263: "unlinkat", 264: "renameat", 268: "fchmodat", 285: "fallocate", 296: "pwritev",
+    316: "renameat2", 326: "copy_file_range",
 }  # fmt: skip
 OPENING = {2: 1, 257: 2, 437: 2}
 """`open`, `openat` and the argument that has their flags: they change something where they may create a file."""

@@ -62,9 +62,20 @@ def tags_in(context: Context | None = None) -> Mapping[str, str]:
     return {**base, **tags} if tags else tags
 
 
+LONGEST: Final = 256
+"""Characters of a tag's value that are kept: a tag names an owner, it is no place for a text."""
+
+
 def clean(tags: Mapping[str, Any]) -> dict[str, str]:
     """Tags as text under their column's name; `None` means no tag."""
-    return {ALIASES.get(name, name): str(value) for name, value in tags.items() if value is not None}
+    return {ALIASES.get(name, name): short(str(value)) for name, value in tags.items() if value is not None}
+
+
+def short(text: str) -> str:
+    """The text of a tag: at most `LONGEST` characters, control characters written out as escapes."""
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:LONGEST])
+    return text[:LONGEST]
 
 
 def current_tags() -> dict[str, str]:

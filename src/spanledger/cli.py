@@ -34,6 +34,7 @@ PLACES: Final = {
     "import": Place("spanledger._import_cli", "charges from an archive of spans"),
     "seal": Place("spanledger.ledger._keeping_cli", "turns closed segments into Parquet, merges past days"),
     "verify": Place("spanledger.ledger._keeping_cli", "reads every file of a ledger and says what is wrong"),
+    "forget": Place("spanledger.ledger._keeping_cli", "erases a person from a ledger, with proof"),
     "repair": Place("spanledger.ledger._keeping_cli", "puts right what verify finds"),
     "prices": Place("spanledger.prices._cli", "what models cost, and why a charge costs what it does"),
     "doctor": Place("spanledger._doctor", "what is hooked, which versions are installed, what was lost"),

@@ -33,17 +33,17 @@ def compact(root: Path, today: date | None = None) -> int:
 
 
 def _merge(database: DuckDB, root: Path, folder: Path, at_least: int) -> int:
-    gone = _finish(database, folder)
+    gone = finish(database, folder)
     files = [path for path in sorted(folder.glob("*.parquet")) if not (root / OPEN / f"{path.stem}.jsonl").exists()]
     if len(files) < at_least:
         return gone
     beside = folder / ".merged.tmp"
     _parquet.write_merged(database, files, beside)
     publish(beside, folder / f"day-{uuid7()}.parquet")
-    return gone + _finish(database, folder)
+    return gone + finish(database, folder)
 
 
-def _finish(database: DuckDB, folder: Path) -> int:
+def finish(database: DuckDB, folder: Path) -> int:
     """Removes what a merged file stands for."""
     present = sorted(folder.glob("*.parquet"))
     replaced = {name for facts in database.facts(present).values() for name in facts.replaces}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def add_commands(commands: Commands) -> None:
     """Adds the commands."""
     _add_seal(commands)
+    _add_forget(commands)
     for name, about, run in (
         ("verify", "reads every file and says what is wrong: exit code 1 if anything is", _verify),
         ("repair", "puts right what `verify` finds, as far as nothing is lost by it", _repair),
@@ -22,6 +23,25 @@ def add_commands(commands: Commands) -> None:
         parser = commands.add_parser(name, help=about)
         parser.add_argument("ledger", metavar="LEDGER", type=Path, help="the ledger directory")
         parser.set_defaults(run=run)
+
+
+def _add_forget(commands: Commands) -> None:
+    parser = commands.add_parser("forget", help="erases a person: their rows keep the money and lose who they were for")
+    parser.add_argument("ledger", metavar="LEDGER", type=Path, help="the ledger directory")
+    who = parser.add_mutually_exclusive_group(required=True)
+    for name, field in (("--customer", "customer"), ("--user", "user_id"), ("--session", "session_id")):
+        who.add_argument(name, dest=field, metavar="ID")
+    parser.set_defaults(run=_forget)
+
+
+def _forget(asked: argparse.Namespace) -> int:
+    from spanledger.ledger._forget import FIELDS, forget
+
+    field, value = next((name, value) for name in FIELDS if (value := getattr(asked, name)) is not None)
+    proof = forget(asked.ledger, field, value)
+    print(f"{proof.rows} rows in {proof.files} files no longer name that {field}; {proof.left} rows are left that do")
+    print(f"recorded in {asked.ledger / 'forgotten.jsonl'}")
+    return 0
 
 
 def _add_seal(commands: Commands) -> None:

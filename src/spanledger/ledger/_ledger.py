@@ -54,9 +54,10 @@ class Ledger:
         until: When = None,
         last: str | timedelta | None = None,
         where: str | Mapping[str, Any] | None = None,
+        limit: int | None = None,
         history: bool = False,
     ) -> Result:
-        """What charges cost, summed by the dimensions `by`, the dearest first, or in order of time.
+        """What charges cost, summed by the dimensions `by`, the dearest first, or in order of time; the first `limit`.
 
         Dimensions are columns, `model`, `hour`, `day`, `week`, `month`, `unit`, and tags (`tag:NAME`). Columns: the
         dimensions, `charges`, `input_tokens`, `output_tokens`, `list_cost`, `contracted_cost`, `effective_cost`, and
@@ -70,7 +71,7 @@ class Ledger:
             dialect = _sql.Dialect()
             clause = self._clause(where, within, dialect)
             source = relation.history if history else relation.current
-            table = self._engine.query(_sql.cost(f"({source})", fields, clause, dialect), dialect.params)
+            table = self._engine.query(_sql.cost(f"({source})", fields, clause, limit, dialect), dialect.params)
             return Result(_one_currency(table, fields), total="list_cost")
 
         return self._reading(ask, within)
@@ -107,11 +108,13 @@ class Ledger:
 
     def trace(self, key: str) -> Trace:
         """The charges of one trace, or of one run of a workflow, and a tree of their cost. `key` is either's id."""
-        charges = self.charges(f"trace_id = {_quoted(key)} or workflow_id = {_quoted(key)}")
-        if not len(charges):
+        where = f"trace_id = {_quoted(key)} or workflow_id = {_quoted(key)}"
+        moments = [row["started_at"] for row in self.charges(where, columns=["started_at"])]
+        if not moments:
             msg = f"trace: no charge has trace_id or workflow_id {key!r}"
             raise LedgerError(msg)
-        return Trace(key, charges)
+        days = {"since": moments[0], "until": moments[-1] + timedelta(microseconds=1)}
+        return Trace(key, self.charges(where, **days))
 
     def sql(
         self,

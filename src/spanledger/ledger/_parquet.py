@@ -32,17 +32,17 @@ def loaded_days(database: DuckDB) -> list[date]:
 
 def write_day(database: DuckDB, day: date, path: Path) -> None:
     """Writes one day of `batch` as Parquet."""
-    _write(database, f"SELECT * FROM batch WHERE CAST(started_at AS DATE) = {literal(day)}", path, ())
+    write(database, f"SELECT * FROM batch WHERE CAST(started_at AS DATE) = {literal(day)}", path, ())
 
 
 def write_merged(database: DuckDB, paths: Sequence[Path], path: Path) -> None:
     """Writes one Parquet file that stands for all of `paths`, each charge once."""
     once = "QUALIFY row_number() OVER (PARTITION BY charge_id) = 1"
     rows = f"SELECT * FROM {parquet(paths)} {once}"
-    _write(database, rows, path, [file.name for file in paths])
+    write(database, rows, path, [file.name for file in paths])
 
 
-def _write(database: DuckDB, rows: str, path: Path, replaces: Sequence[str]) -> None:
+def write(database: DuckDB, rows: str, path: Path, replaces: Sequence[str]) -> None:
     run = database.connection.execute
     ((corrections,),) = run(f"SELECT count(corrects) FROM ({rows})").fetchall()
     said = f"{{corrections: '{corrections}', replaces: {literal('/'.join(replaces))}}}"

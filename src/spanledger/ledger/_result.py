@@ -175,8 +175,14 @@ def cell(name: str, value: Any) -> str:
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}={_exact(part)}" for key, part in value.items())
-    return " ".join(_exact(value).split()) if isinstance(value, str) else _exact(value)
+        return visible(", ".join(f"{key}={_exact(part)}" for key, part in value.items()))
+    return visible(_exact(value))
+
+
+def visible(text: str) -> str:
+    """Text on one line, with what would move a terminal's cursor or colour it written out as an escape."""
+    text = " ".join(text.split())
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def money_cell(amount: Decimal) -> str:

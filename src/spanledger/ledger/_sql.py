@@ -169,7 +169,7 @@ def condition(where: Where, within: Period, fields: Mapping[str, Field], dialect
     return " AND ".join([*tests, Condition(fields, dialect).render(where)])
 
 
-def cost(source: str, by: Sequence[Field], clause: str, dialect: Dialect) -> str:
+def cost(source: str, by: Sequence[Field], clause: str, limit: int | None, dialect: Dialect) -> str:
     """The question of `cost()`: sums of the measures for each combination of the dimensions and each currency."""
     measures = UNIT_MEASURES if UNIT in by else MEASURES
     if UNIT in by:
@@ -180,7 +180,8 @@ def cost(source: str, by: Sequence[Field], clause: str, dialect: Dialect) -> str
     sums = [f"{_exact(name, sql, dialect)} AS {name}" for name, sql in measures.items()]
     groups = ", ".join(str(place) for place in range(1, len(keys) + 1))
     order = ", ".join(_order(by, dialect))
-    return f"SELECT {', '.join([*keys, *sums])} FROM {source} WHERE {clause} GROUP BY {groups} ORDER BY {order}"
+    most = "" if limit is None else f" LIMIT {int(limit)}"
+    return f"SELECT {', '.join([*keys, *sums])} FROM {source} WHERE {clause} GROUP BY {groups} ORDER BY {order}{most}"
 
 
 def _exact(name: str, sql: str, dialect: Dialect) -> str:

@@ -127,6 +127,7 @@ def _connect(threads: int | None) -> duckdb.DuckDBPyConnection:
         "autoinstall_known_extensions": False,
         "temp_directory": str(Path(tempfile.gettempdir()) / f"spanledger-{os.getpid()}"),
         "preserve_insertion_order": False,
+        "parquet_metadata_cache": True,
         **({"threads": threads} if threads else {}),
     }
     connection = duckdb.connect(config=settings)
