@@ -72,12 +72,16 @@ class Row(NamedTuple):
 
     def holds(self, dims: Mapping[str, str], at_ns: int) -> bool:
         """Whether this row may price a call of these dimensions at this instant."""
-        return self.start <= at_ns < self.end and all(
-            dims.get(name) == value
-            or ("|" in value and dims.get(name) in value.split("|"))
-            or (name == HOURS and any(first <= at_ns < last for first, last in hours_of(value, at_ns)))
-            for name, value in self.when.items()
-        )
+        if not self.start <= at_ns < self.end:
+            return False
+        return not self.when or all(_said(name, value, dims.get(name), at_ns) for name, value in self.when.items())
+
+
+def _said(name: str, value: str, said: str | None, at_ns: int) -> bool:
+    """Whether a call says what a row wants of a dimension."""
+    if name == HOURS:
+        return any(first <= at_ns < last for first, last in hours_of(value, at_ns))
+    return said == value or (said is not None and "|" in value and said in value.split("|"))
 
 
 def hours_of(value: str, at_ns: int) -> Iterator[tuple[int, int]]:
@@ -134,6 +138,8 @@ class Platform(NamedTuple):
     multipliers: tuple[Multiplier, ...] = ()
     needs: Mapping[str, str] = {}
     """Dimensions that every price depends on, each with what is assumed, and said, where a call leaves it open."""
+    version: str = ""
+    """The version of the book."""
 
 
 def instant(day: str | None, default: int) -> int:
@@ -151,6 +157,7 @@ def day_of(at_ns: int) -> str:
     return datetime.fromtimestamp(at_ns // 10**9, tz=timezone.utc).strftime("%Y-%m-%d")
 
 
+@lru_cache(maxsize=4096)
 def per_unit(rate: str, unit: str) -> tuple[int, int]:
     """A published rate, `"2.5"` or `"0.03/20"`, as an exact fraction of 1e-15 for one unit."""
     amount, _, divisor = rate.partition("/")
@@ -172,8 +179,9 @@ def index(home: Path = HOME) -> Mapping[str, Any]:
 
 def load_platform(name: str, home: Path = HOME) -> Platform:
     """Decodes one platform, an empty one where the book has none of that name."""
+    version = str(index(home)["version"])
     if name not in index(home)["platforms"]:
-        return Platform(name)
+        return Platform(name, version=version)
     content = read_file(home / f"{name}.json.gz")
     sources: list[str] = content["sources"]
     names: dict[str, str] = {}
@@ -181,7 +189,7 @@ def load_platform(name: str, home: Path = HOME) -> Platform:
     for model, (spellings, entries) in content["models"].items():
         names.update(dict.fromkeys((model, *spellings), model))
         rows[model] = tuple(_rows(name, model, entries, sources))
-    return Platform(name, names, rows, tuple(_multipliers(name, content["multipliers"])), content["needs"])
+    return Platform(name, names, rows, tuple(_multipliers(name, content["multipliers"])), content["needs"], version)
 
 
 def _rows(platform: str, model: str, entries: Iterable[Any], sources: list[str]) -> Iterable[Row]:

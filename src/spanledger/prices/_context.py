@@ -10,23 +10,6 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-KEYS: Final = (
-    "service_tier",
-    "inference_geo",
-    "speed",
-    "batch",
-    "deployment_type",
-    "region",
-    "server_address",
-    "traffic_type",
-    "refusal",
-    "size",
-    "quality",
-    "account",
-    "commitment",
-)
-"""The keys of a charge's `price_context` that may change its price."""
-
 Dims = dict[str, str]
 
 DIMENSION: Final[Mapping[str, str]] = {

@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 
 from spanledger._types import Priced, Quantity, Usage
 from spanledger.prices._book import HOME, Platform, Row, index, load_platform
-from spanledger.prices._calculate import NOTHING, Plan, compile_plan, evaluate
-from spanledger.prices._context import KEYS, dimensions
+from spanledger.prices._calculate import Plan, compile_plan, evaluate, quick, without_plain
+from spanledger.prices._context import dimensions
 from spanledger.prices._identity import OPAQUE, arn_region, geography, platform_of, resolve
 from spanledger.prices._layers import Contract, Layers
 
@@ -19,7 +19,7 @@ CAPACITY: Final = frozenset({"ptu_hours", "model_unit_hours", "hosting_hours"})
 
 Names = tuple[str, str | None, str | None]
 """The provider, the model that the response names, the model that the request names."""
-Key = tuple[Names, tuple[str | None, ...]]
+Key = tuple[Names, tuple[tuple[str, str], ...]]
 
 
 class Ingredients(NamedTuple):
@@ -78,16 +78,16 @@ class Engine:
     def _rate(self, usage: Usage, names: Names, context: Mapping[str, str], at_ns: int) -> Priced:
         if not usage.usable:
             return Priced("unknown", reason=usage.flaw)
-        get = context.get
-        key = (names, tuple([get(name) for name in KEYS]) if context else ())
-        plan = self._plan(key, context, at_ns)
+        plan = self._plan((names, tuple(context.items())), context, at_ns)
         if plan.reason is not None:
             return Priced("unknown", reason=plan.reason, price_ref=f"book {self.version}")
+        priced = quick(plan, usage.units)
+        if priced is not None and not usage.flaw:
+            return priced
         if plan.provisioned and CAPACITY.isdisjoint(usage.units):
             return _provisioned(plan, usage, self.version)
-        for unit in usage.units:
-            if "@" in unit:
-                return self._in_parts(usage, names, context, at_ns)._replace(billed_model=plan.model)
+        if any("@" in unit for unit in usage.units):
+            return self._in_parts(usage, names, context, at_ns)._replace(billed_model=plan.model)
         return evaluate(plan, usage, self.version)
 
     def _contracted(self, priced: Priced, usage: Usage, names: Names, context: Mapping[str, str], at_ns: int) -> Priced:
@@ -127,10 +127,10 @@ class Engine:
         found = self.ingredients(names, context)
         if found.model is None:
             if found.provisioned:
-                return Plan(names[1] or names[2], (NOTHING,), provisioned=True)
+                return Plan(names[1] or names[2], provisioned=True)
             return Plan(None, reason=_unknown(found.book.name, names[1], names[2]))
         plan = compile_plan(found.model, found.rows, found.book, found.dims, at_ns)
-        return plan._replace(provisioned=found.provisioned)
+        return without_plain(plan)._replace(provisioned=True) if found.provisioned else plan
 
     def ingredients(self, names: Names, context: Mapping[str, str]) -> Ingredients:
         """What a call's price is made of: the billed model, its rows in every layer, and the dimensions of the call."""

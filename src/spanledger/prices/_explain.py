@@ -73,8 +73,8 @@ def _sent(usage: Usage, model: str) -> int:
 
 
 def _chosen(found: Ingredients, unit: str, sent: int, at_ns: int) -> tuple[Row | None, str, tuple[Multiplier, ...]]:
-    factors = factors_of(found.model or "", found.book, at_ns)
     for dims in (found.dims, {**found.dims, **found.book.needs}):
+        factors = factors_of(found.model or "", found.book, dims, at_ns)
         held = sorted((row for row in found.rows if row.holds(dims, at_ns) and _in_band(row, sent)), key=rank)
         name = unit
         while name:
