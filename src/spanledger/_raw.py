@@ -56,7 +56,7 @@ SPELLINGS: Final[Mapping[str, str]] = {
 }
 FACTS: Final = (
     *("deployment_type", "region", "traffic_type", "inference_geo", "speed", "size", "quality", "service_tier"),
-    *("account", "commitment"),
+    *("account", "commitment", "endpoint"),
 )
 MAPS: Final = ("deployment_map", "inference_profile_map", "model_map")
 """Keys of a context that map what hides a model to the model."""

@@ -24,6 +24,7 @@ DIMENSION: Final[Mapping[str, str]] = {
     "size": "size",
     "quality": "quality",
     "commitment": "commitment",
+    "endpoint": "endpoint",
 }
 
 WORDS: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {

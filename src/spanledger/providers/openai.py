@@ -149,6 +149,12 @@ def read_responses(state: State, request: Request) -> Reading:
     )
 
 
+def read_decisions(state: State, request: Request) -> Reading:
+    """The reading of a decision: what the model writes to reach it is not billed."""
+    reading = read_responses(state, request)
+    return reading._replace(context={**reading.context, "endpoint": "decisions"})
+
+
 def completed(tally: Tally) -> Iterable[Reading]:
     """The reading of a stored response, once it is over, in the place of that of its begin; of any other, none."""
     state = tally.state
@@ -161,7 +167,7 @@ COMPLETIONS = Api("completions", "text_completion", fold_chat, read_chat)
 EMBEDDINGS = Api("embeddings", "embeddings", fold_chat, read_chat)
 RESPONSES = Api("responses", "chat", fold_responses, read_responses)
 COMPACT = Api("responses.compact", "chat", fold_responses, read_responses)
-DECISIONS = Api("decisions", "chat", fold_responses, read_responses)
+DECISIONS = Api("decisions", "chat", fold_responses, read_decisions)
 RETRIEVE = Api("responses.retrieve", "chat", fold_responses, read_responses, lookup=True, each=completed)
 INPUT_TOKENS = Api("responses.input_tokens", "count_tokens", ignore, read_unbilled, billed=False)
 MODERATIONS = Api("moderations", "moderation", ignore, read_unbilled, billed=False)
