@@ -7,7 +7,7 @@ BIN := .venv/bin
 SETTINGS := pyproject.toml Makefile
 
 .DEFAULT_GOAL := help
-.PHONY: help versions older demo test lint types contracts docs examples bench replay changelog format clean
+.PHONY: help versions older demo backends test lint types contracts docs examples bench replay changelog format clean
 
 help:  ## shows this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,19 @@ bench: .venv/.dev  ## the cost of metering a call, beside the bare SDK
 
 replay: .venv/.dev  ## the real SDKs over recorded traffic, if ../shared has it
 	$(BIN)/python -m spanledger.testing.replay ../shared/data/corpus/cases.jsonl.gz
+
+backends: .venv/.dev .backends/.done  ## runs the tests against real Phoenix, MLflow and Prometheus (1.2 GB, some minutes)
+	SPANLEDGER_BACKENDS=.backends $(BIN)/python -m pytest tests/backends
+
+.backends/.done:
+	mkdir -p .backends
+	$(PYTHON) -m venv .backends/phoenix
+	.backends/phoenix/bin/python -m pip install --quiet --disable-pip-version-check 'arize-phoenix>=20'
+	$(PYTHON) -m venv .backends/mlflow
+	.backends/mlflow/bin/python -m pip install --quiet --disable-pip-version-check 'mlflow>=3.17'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check opentelemetry-exporter-prometheus --pre
+	if command -v apt-get >/dev/null; then cd .backends && apt-get download --quiet prometheus && dpkg -x prometheus_*.deb prometheus; fi
+	@touch $@
 
 changelog: .venv/.dev  ## what the next release will say
 	$(BIN)/towncrier build --draft --version next

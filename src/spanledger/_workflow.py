@@ -24,7 +24,7 @@ class Run:
     steps in the tag `step`. Where OpenTelemetry has no trace, the run makes one, so that its calls are found together.
     """
 
-    def __init__(self, name: str, parent: Run | None = None) -> None:
+    def __init__(self, name: str, parent: Run | None = None, context: Context | None = None) -> None:
         self.name = name
         self.parent = parent
         self.step: str | None = None
@@ -32,7 +32,9 @@ class Run:
             self.step = f"{parent.step}/{name}" if parent.step else name
         self.workflow: str = parent.workflow if parent else name
         self.workflow_id: str = parent.workflow_id if parent else _ids.uuid7()
-        self.span = trace.get_tracer("spanledger").start_span(f"invoke_workflow {name}", attributes=_attributes(name))
+        self.span = trace.get_tracer("spanledger").start_span(
+            f"invoke_workflow {name}", context, attributes=_attributes(name)
+        )
         own = self.span.get_span_context()
         traced = own.is_valid and self.span is not trace.get_current_span()
         self.trace_id: str = f"{own.trace_id:032x}" if own.is_valid else parent.trace_id if parent else _ids.trace_id()
@@ -115,7 +117,7 @@ class workflow:  # noqa: N801 -- read as a verb, as `tag` is
         return entering(enter, function)
 
     def _enter(self, tags: Mapping[str, str]) -> tuple[Context, Run]:
-        run = Run(self._name, scope().run)
+        run = Run(self._name, scope().run, within(tags) if tags else None)
         tags = {**tags, "step": run.step} if run.step else tags
         context = within(tags, run)
         return (trace.set_span_in_context(run.span, context) if run.span.is_recording() else context), run

@@ -37,6 +37,7 @@ PLACES: Final = {
     "forget": Place("spanledger.ledger._keeping_cli", "erases a person from a ledger, with proof"),
     "repair": Place("spanledger.ledger._keeping_cli", "puts right what verify finds"),
     "prices": Place("spanledger.prices._cli", "what models cost, and why a charge costs what it does"),
+    "push-prices": Place("spanledger._push_cli", "prices of the models in a ledger, for a backend"),
     "doctor": Place("spanledger._doctor", "what is hooked, which versions are installed, what was lost"),
     "demo": Place(
         "spanledger.testing.demo", "a small application on a loopback provider, and its costs", own_parser=True

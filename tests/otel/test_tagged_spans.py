@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import openai
 import pytest
 
 import spanledger
@@ -47,3 +48,16 @@ def test_configuring_again_adds_no_second_processor(telemetry, tmp_path):
     spanledger.uninstrument()
     processors = telemetry.tracer_provider._active_span_processor._span_processors
     assert [type(one).__name__ for one in processors].count("TagProcessor") == 1
+
+
+def test_the_span_of_a_workflow_has_its_tags_and_no_usage(traced, provider):
+    with (
+        spanledger.workflow("support", customer="acme"),
+        openai.OpenAI(api_key="k", base_url=f"{provider.base_url}/v1") as client,
+    ):
+        client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}])
+    call, workflow = traced.spans()
+    assert workflow.name == "invoke_workflow support"
+    assert workflow.attributes["spanledger.customer"] == "acme"
+    assert not [name for name in workflow.attributes if "usage" in name or "cost" in name]
+    assert call.parent.span_id == workflow.context.span_id

@@ -20,6 +20,9 @@ Attributes = Callable[[Mapping[str, str]], Mapping[str, Any]]
 latest: Final[ContextVar[Callable[[], Any] | None]] = ContextVar("spanledger.latest_model_span", default=None)
 """The model-call span that was last opened in this context, current or not, until a call of ours has claimed it."""
 
+OURS: Final = "spanledger"
+"""Our own spans of calls have all their tags already."""
+
 LATE: Final = ("openinference.",)
 """Instrumentations whose spans say what they are only after they have started."""
 
@@ -51,12 +54,14 @@ class TagProcessor:
         """Tags the span; a call in flight meets it; a call that begins later may claim it."""
         if self._served is None:
             return
+        scope = span.instrumentation_scope.name
+        if scope == OURS and is_model_call(span):
+            return
         _, tags_in, attributes = self._served
         tags = tags_in(parent_context)
         if tags:
             span.set_attributes(attributes(tags))
-        scope = span.instrumentation_scope.name
-        if scope == "spanledger" or not (scope.startswith(LATE) or is_model_call(span)):
+        if scope == OURS or not (scope.startswith(LATE) or is_model_call(span)):
             return
         call = get_value(CALL, parent_context)
         if isinstance(call, Traced):
