@@ -7,7 +7,19 @@ from typing import Any
 
 from spanledger._types import Usage
 from spanledger.providers._folding import merge_usage, see
-from spanledger.providers._reading import Api, Body, Reading, Request, State, UsageTable, dig, keep, paths, text
+from spanledger.providers._reading import (
+    Api,
+    Body,
+    Reading,
+    Request,
+    State,
+    UsageTable,
+    as_count,
+    dig,
+    keep,
+    paths,
+    text,
+)
 
 CONVERSE_TOKENS = UsageTable(
     wholes={"cache_write": paths("cacheWriteInputTokens", "cacheWriteInputTokenCount")},
@@ -32,6 +44,7 @@ INVOKE_TOKENS = UsageTable(
             "usage.completion_tokens",
             "generation_token_count",
             "_titan_output",
+            "totalOutputTextTokenCount",
             "meta.billed_units.output_tokens",
             "_metrics.outputTokenCount",
             "_headers.output",
@@ -139,12 +152,13 @@ def fold_invoke(state: State, event: Body) -> None:
         state,
         event,
         *("id", "model", "stop_reason", "prompt_token_count", "generation_token_count", "inputTextTokenCount"),
-        *("meta", "stopReason", "completionReason"),
+        *("meta", "stopReason", "completionReason", "totalOutputTextTokenCount"),
     )
     merge_usage(state, event.get("usage") or dig(event, ("metadata", "usage")))
     metrics = event.get("amazon-bedrock-invocationMetrics")
     if isinstance(metrics, dict):
         state["_metrics"] = metrics
+    if isinstance(metrics, dict) or event.get("totalOutputTextTokenCount") is not None:
         state["_done"] = True
     results = event.get("results")
     if isinstance(results, list):
@@ -159,11 +173,20 @@ def _titan_output(results: list[Any]) -> int | None:
     return sum(count for count in counts if isinstance(count, int)) if counts else None
 
 
+def _exclusive(state: State) -> State:
+    """OpenAI's models count in their input what the cache served: it is taken out, as the others do."""
+    served = as_count(dig(state, ("usage", "prompt_tokens_details", "cached_tokens")))
+    sent = as_count(dig(state, ("usage", "prompt_tokens")))
+    if not served or sent is None:
+        return state
+    return {**state, "usage": {**state["usage"], "prompt_tokens": sent - served, "cacheReadInputTokens": served}}
+
+
 def read_invoke(state: State, request: Request) -> Reading:
     """The reading of an InvokeModel response; the headers count where the body does not say."""
     reason = text(state.get("stop_reason")) or text(state.get("stopReason")) or text(state.get("completionReason"))
     return Reading(
-        INVOKE_TOKENS.read({**state, "_headers": header_counts(request.headers)}),
+        INVOKE_TOKENS.read({**_exclusive(state), "_headers": header_counts(request.headers)}),
         response_model=text(state.get("model")),
         response_id=text(state.get("_request_id")) or text(state.get("id")),
         finish_reasons=(reason,) if reason else (),
