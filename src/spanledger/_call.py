@@ -155,6 +155,12 @@ class Call:
         self._open += 1
         return tally
 
+    def forget(self, tally: Tally) -> None:
+        """The response is no answer of the provider's: nothing is booked of it."""
+        self.tallies.remove(tally)
+        unsettled.discard(tally)
+        self._open -= 1
+
     def closed(self) -> None:
         """One response less is open; after the last one the call is over."""
         self._open -= 1

@@ -246,7 +246,7 @@ def _relocate(call: Call, row: Row) -> None:
 def _read_unread(tally: Tally) -> None:
     """Decodes a body that nobody has, such as that of a raw response which the application never parsed."""
     response, tally.unread = tally.unread, None
-    if response is None or tally.state:
+    if response is None or (tally.state and not tally.sealed):
         return
     for body in response():
         tally.fold(tally.state, body)

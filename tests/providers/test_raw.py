@@ -1,5 +1,7 @@
 """However the application reads an answer, and whatever it thinks of it, one HTTP response is one charge."""
 
+import json
+
 import anthropic
 import openai
 import pytest
@@ -191,3 +193,18 @@ def test_a_middleware_that_answers_from_a_cache_is_no_charge_and_one_that_sends_
         client.messages.create(**TELL)
     assert [charge.usage for charge in charges] == [UNITS] * 3
     assert charges[1].call_id == charges[2].call_id
+
+
+EVENTS = b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in CHUNKS) + b"data: [DONE]\n\n"
+STREAMED = {**ASK, "stream": True, "stream_options": {"include_usage": True}}
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [(EVENTS, "application/json"), (EVENTS, "text/event-stream"), (json.dumps(CHAT).encode(), "text/event-stream")],
+)
+def test_a_gateway_that_misnames_what_it_sends(canned, client, charges, body, kind):
+    canned.answer(body, kind)
+    with client.chat.completions.with_streaming_response.create(**STREAMED) as response:
+        assert b"".join(response.iter_bytes()) == body
+    assert [charge.usage for charge in charges] == [UNITS]

@@ -32,10 +32,13 @@ def decoder_of(response: Any, tally: Tally) -> Callable[[], Iterable[Any]]:
 
 
 def bodies_of(content: bytes, content_type: str, api: Metered) -> Iterable[Any]:
-    """The objects that a body holds: one of JSON, one an event or a line, or what the endpoint makes of other bytes."""
-    if "json" in content_type and not api.lines:
-        return (_as_object(content),)
-    if content_type.startswith("text/event-stream"):
+    """The objects that a body holds: one of JSON, one an event or a line, or what the endpoint makes of other bytes.
+
+    Some gateways call an event stream JSON, or the other way round.
+    """
+    if "json" in content_type and not api.lines and (whole := _as_object(content)):
+        return (whole,)
+    if content_type.startswith("text/event-stream") or ("json" in content_type and not api.lines):
         return _objects(BytesIO(content), b"data:")
     if api.lines:
         return _objects(BytesIO(content), b"") if content.lstrip()[:1] == b"{" else ()
@@ -47,10 +50,10 @@ def _objects(lines: Iterable[bytes], prefix: bytes) -> Iterator[Any]:
 
 
 def _object_of(line: bytes, prefix: bytes) -> Any:
-    if not line.startswith(prefix) or not line.endswith(b"}"):
+    if not line.endswith(b"}") or not line.startswith((prefix, b"{")):
         return None
     try:
-        return orjson.loads(line[len(prefix) :])
+        return orjson.loads(line.removeprefix(prefix))
     except orjson.JSONDecodeError:
         return None
 
@@ -141,10 +144,10 @@ def _tee(response: Any, tally: Tally) -> None:
 
 def _reader_for(content_type: str, tally: Tally) -> Callable[[bytes], None] | None:
     api = tally.call.api
-    if content_type.startswith("text/event-stream"):
-        return LineReader(tally, b"data:").feed
-    if api.lines:
-        return LineReader(tally, b"").feed
+    if content_type.startswith("text/event-stream") or api.lines:
+        reader = LineReader(tally, b"" if api.lines else b"data:")
+        tally.unread = reader.rest
+        return reader.feed
     if "json" not in content_type and api.decode is None:
         return None
     whole = Gatherer()
@@ -196,6 +199,10 @@ class LineReader:
         self._hold(rest)
         for found in _objects(lines, self._prefix):
             self._tally.observe(found)
+
+    def rest(self) -> Iterable[Any]:
+        """What an end without a newline has left."""
+        return _objects((b"".join(self._parts),), self._prefix)
 
     def _hold(self, data: bytes) -> None:
         self._size += len(data)

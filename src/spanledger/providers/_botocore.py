@@ -151,8 +151,7 @@ class BedrockError(Exception):
 
 def _refuse(call: Call, tally: Tally, status: int, parsed: Mapping[str, Any]) -> None:
     """A response that is an error is no billed response: the call is booked as failed, under the error's own name."""
-    call.tallies.remove(tally)
-    call._open -= 1
+    call.forget(tally)
     name = parsed.get("Error", {}).get("Code")
     kind = type(str(name), (BedrockError,), {}) if name else BedrockError
     call.__exit__(kind, kind(status), None)
@@ -214,7 +213,8 @@ class WatchedEvents:
 @_faults.guarded("observe an event")
 def _show(event: Any, tally: Tally) -> None:
     if event.headers.get(":message-type") in ("exception", "error"):
-        tally.state["_error"] = str(event.headers.get(":exception-type") or event.headers.get(":error-code"))
+        name = str(event.headers.get(":exception-type") or event.headers.get(":error-code"))
+        tally.end("failed", type(name, (BedrockError,), {})(200))  # the last event: botocore raises what it says
         return
     payload = orjson.loads(event.payload)
     encoded = payload.get("bytes") if isinstance(payload, dict) else None
