@@ -1,11 +1,11 @@
-"""Builds the bundled price book from its pinned sources.
+r"""Builds the bundled price book from its pinned sources.
 
 Run it in an environment of its own::
 
     python3.11 -m venv /tmp/prices && /tmp/prices/bin/pip install genai-prices==0.2.3 azure-genai-prices==0.2.0
     /tmp/prices/bin/pip download --no-deps litellm==1.109.1 -d /tmp/prices
     /tmp/prices/bin/pip download --no-deps litellm==1.70.0 -d /tmp/prices
-    /tmp/prices/bin/python tools/build_prices.py --version 2026-11-24 \\
+    /tmp/prices/bin/python tools/build_prices.py --version 2026-11-24 \
         --litellm /tmp/prices/litellm-1.109.1*.whl --retired /tmp/prices/litellm-1.70.0*.whl
 
 It refuses a book in which a price moved more than tenfold, fell to zero or disappeared (`tools/prices/check.py`),

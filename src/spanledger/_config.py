@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from spanledger import _baggage, _faults, _meter, _tags
+from spanledger import _baggage, _faults, _meter, _tags, prices
 from spanledger._bridge import Bridge
 from spanledger._settings import Settings, read
 from spanledger._types import Sink
@@ -34,6 +34,8 @@ def configure(**settings: Unpack[Settings]) -> None:
     charge, and the application's calls are not affected.
     """
     values = read(settings)
+    if values["prices"]:
+        prices.load(os.fspath(values["prices"]))
     _tags.base.clear()
     _tags.base.update(_tags.clean(values["tags"]))
     names = ("service_name", "release")

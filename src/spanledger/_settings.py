@@ -13,6 +13,7 @@ class Settings(TypedDict, total=False):
     """The keyword arguments of `configure` and `instrument`; each is described in `SETTINGS`."""
 
     ledger: str | os.PathLike[str] | None
+    prices: str | os.PathLike[str] | None
     tags: Mapping[str, Any] | None
     service_name: str | None
     release: str | None
@@ -78,6 +79,10 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     setting.name: setting
     for setting in (
         Setting("ledger", "spend.ledger", "SPANLEDGER_LEDGER", str, PATH, "The ledger's directory."),
+        Setting(
+            *("prices", None, "SPANLEDGER_PRICES", str, PATH),
+            "A TOML file of your own price rows, contracts and model names, over the price book.",
+        ),
         Setting("tags", {}, "SPANLEDGER_TAGS", pairs, (Mapping,), "Tags of the whole process: `team=growth,...`."),
         Setting(
             *("durability", "process", "SPANLEDGER_DURABILITY", str, (str,)),

@@ -100,6 +100,24 @@ def test_a_file_adds_rows_contracts_and_names(tmp_path):
     assert (charge.list_cost, charge.contracted_cost) == (Decimal("4.35"), Decimal("3.915"))
 
 
+def test_a_file_that_is_loaded_twice_counts_once(tmp_path):
+    path = tmp_path / "prices.toml"
+    path.write_text(FILE)
+    prices.load(path)
+    prices.load(path)
+    assert len(prices.ENGINE.layers.contracts) == 1
+
+
+def test_the_setting_prices_names_a_file(tmp_path):
+    path = tmp_path / "prices.toml"
+    path.write_text(FILE)
+    try:
+        spanledger.configure(prices=path, ledger=tmp_path / "spend.ledger")
+        assert price("prod").contracted_cost == Decimal("3.915")
+    finally:
+        spanledger.uninstrument()
+
+
 WRONG = [
     ('[[price]]\nmodel = "x"\nprovider = "openai"\ninputs = "1"', "price 1: inputs is no unit: did you mean input?"),
     ('[[price]]\nmodel = "x"\nprovider = "openai"', "price 1: no rate"),

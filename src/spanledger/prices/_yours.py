@@ -15,6 +15,7 @@ from spanledger.prices._layers import Contract, Layers, contract_of, row_of
 
 Day = date | str | None
 Rate = str | int | Decimal
+_loaded: dict[Path, dict[str, Any]] = {}
 SECTIONS = ("price", "contract", "models")
 
 
@@ -60,10 +61,13 @@ def alias(name: str, model: str) -> None:
 def load(path: str | Path) -> None:
     """Adds the `[[price]]` and `[[contract]]` tables of a TOML file, and the names in its `[models]`.
 
-    Raises `ConfigurationError`, which names the file, the table and the field; then nothing is added.
+    A file that was added already, and is as it was, is not added again. Raises `ConfigurationError`, which names the
+    file, the table and the field; then nothing is added.
     """
     file = Path(path)
     content = _read(file)
+    if _loaded.get(file) == content:
+        return
     unknown = content.keys() - set(SECTIONS)
     if unknown:
         msg = f"{file}: no such table: {', '.join(sorted(unknown))}; use {', '.join(SECTIONS)}"
@@ -74,12 +78,14 @@ def load(path: str | Path) -> None:
         ENGINE.layers.add_row(row, names)
     ENGINE.layers.contracts.extend(contracts)
     ENGINE.layers.aliases.update(content.get("models", {}))
+    _loaded[file] = content
     ENGINE.changed()
 
 
 def reset() -> None:
     """Takes away all that was added."""
     ENGINE.layers = Layers()
+    _loaded.clear()
     ENGINE.changed()
 
 
