@@ -30,6 +30,7 @@ async def pieces(stream: Any, count: int | None = None) -> list[Any]:
 
 async def forget() -> None:
     """Collects what nobody refers to, and lets the event loop close what it has to."""
-    gc.collect()
-    for _ in range(20):
-        await asyncio.sleep(0)
+    for _ in range(4):
+        gc.collect()
+        for _ in range(5):
+            await asyncio.sleep(0)

@@ -8,7 +8,6 @@ from typing import Any
 from google import genai
 from google.genai import types
 from google.oauth2.credentials import Credentials
-
 from tests.providers._either import settled
 
 MODEL = "gemini-2.5-flash"

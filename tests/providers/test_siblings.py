@@ -8,10 +8,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
+from tests.providers._either import forget, pieces, settled
 
 from spanledger import providers
 from spanledger.testing import Fault, ProviderServer, Reply, Tokens, capture_charges, refused
-from tests.providers._either import forget, pieces, settled
 
 TOKENS = Tokens(input_tokens=100, output_tokens=40, cache_read_tokens=30, reasoning_tokens=10)
 REPLY = Reply("one two three four", TOKENS)

@@ -6,10 +6,13 @@ adds them to a client that was made before. Their span is never made current: bo
 
 from __future__ import annotations
 
+import functools
 import json
+from asyncio import CancelledError
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
+from importlib import import_module
 from typing import Any, Final
 
 import orjson
@@ -64,7 +67,7 @@ def _on_params(params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> 
 
 @_faults.guarded("open a call")
 def _on_before(model: Any, context: dict[str, Any], **event: Any) -> None:
-    """The arguments are valid and the request goes out next: exactly one of the two events below follows."""
+    """The arguments are valid and the request goes out next: at most one of the two events below follows."""
     api = APIS.get(model.name)
     if _call.meter is None or api is None or CALL in context:
         return
@@ -82,7 +85,26 @@ def _on_before(model: Any, context: dict[str, Any], **event: Any) -> None:
         tags=tags,
     )
     _call.meter.begin(call)
-    context[CALL] = call
+    context[CALL] = Begun(call)
+
+
+class Begun:
+    """A call that has begun. Cancelled or interrupted while it waits, no event tells: its context is just dropped."""
+
+    def __init__(self, call: Call) -> None:
+        self.call: Call | None = call
+
+    def __del__(self) -> None:
+        if self.call is not None:
+            self.call.__exit__(CancelledError, CancelledError(), None)
+
+
+def _taken(context: dict[str, Any]) -> Call | None:
+    begun: Begun | None = context.pop(CALL, None)
+    if begun is None:
+        return None
+    call, begun.call = begun.call, None
+    return call
 
 
 def _tags_of(signer: Any) -> Mapping[str, str] | None:
@@ -119,7 +141,7 @@ def _on_received(**_: Any) -> None:
 
 @_faults.guarded("take a response")
 def _on_after(http_response: Any, parsed: Any, model: Any, context: dict[str, Any], **_: Any) -> None:
-    call: Call | None = context.pop(CALL, None)
+    call = _taken(context)
     if call is None:
         return
     tally = call.tally()
@@ -129,9 +151,9 @@ def _on_after(http_response: Any, parsed: Any, model: Any, context: dict[str, An
     if http_response.status_code >= HTTP_REDIRECTS:
         _refuse(call, tally, http_response.status_code, parsed)
     elif model.name in STREAMED:
-        _watch_events(parsed, STREAMED[model.name], tally)
+        _watcher(parsed[STREAMED[model.name]], "watch_events")(tally)
     elif model.name in BODIES:
-        _watch_body(parsed["body"], tally)
+        _watcher(parsed["body"], "watch_body")(tally)
     else:
         tally.observe(parsed)
     _conclude(call)
@@ -159,7 +181,7 @@ def _refuse(call: Call, tally: Tally, status: int, parsed: Mapping[str, Any]) ->
 
 @_faults.guarded("take a failure")
 def _on_error(exception: BaseException, context: dict[str, Any], **_: Any) -> None:
-    call: Call | None = context.pop(CALL, None)
+    call = _taken(context)
     if call is not None:
         call.__exit__(type(exception), exception, None)
 
@@ -174,9 +196,14 @@ HANDLERS: Final[tuple[tuple[str, Callable[..., None]], ...]] = (
 )
 
 
-def _watch_events(parsed: Mapping[str, Any], key: str, tally: Tally) -> None:
+def _watcher(body: Any, name: str) -> Callable[[Tally], None]:
+    """What watches a body: one that coroutines read is aiobotocore's."""
+    kind = "_aiobotocore" if hasattr(type(body), "__anext__") else "_botocore"
+    return functools.partial(getattr(import_module(f"spanledger.providers.{kind}"), name), body)
+
+
+def watch_events(stream: Any, tally: Tally) -> None:
     """Sees the raw events of an event stream, and its close, without standing between it and the application."""
-    stream = parsed[key]
     tally.pending = True
     stream._event_generator = WatchedEvents(stream._event_generator, tally)
     stream._raw_stream = WatchedRaw(stream._raw_stream, tally)
@@ -237,7 +264,8 @@ class WatchedRaw:
         self._raw.close()
 
 
-def _watch_body(body: Any, tally: Tally) -> None:
+def watch_body(body: Any, tally: Tally) -> None:
+    """Sees what the application reads of a body."""
     tally.pending = True
     body._raw_stream = WatchedBytes(body._raw_stream, tally)
 
