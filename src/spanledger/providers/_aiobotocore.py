@@ -1,11 +1,7 @@
-"""aiobotocore and aioboto3: botocore's events are theirs too; only the bodies are read by coroutines.
-
-A body is aiohttp's response (httpx's in newer versions, if so configured), held by what the application gets.
-"""
+"""aiobotocore and aioboto3: botocore's events are theirs too; only the bodies are read by coroutines."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 from spanledger._call import Tally
@@ -49,74 +45,29 @@ class AsyncEvents:
 
 
 def watch_body(body: Any, tally: Tally) -> None:
-    """Sees what the application reads of a body. Up to 2.x that was a proxy of the response, later it holds one."""
-    tally.pending = True
-    held = "_raw_stream" if "_raw_stream" in vars(body) else "__wrapped__"
-    setattr(body, held, WatchedResponse(getattr(body, held), tally))
+    """Sees what the application reads of a body of aiohttp's; with httpx below, the headers have to do."""
+    response = getattr(body, "_raw_stream", None) or body.__wrapped__  # up to 2.x the body is a proxy of the response
+    if not hasattr(response, "aiter_raw"):
+        tally.pending = True
+        response.content = Content(response.content, tally)
 
 
-class WatchedResponse(WatchedBytes):
-    """A response whose bytes are gathered as the application reads them, and decoded at its end."""
+class Content(WatchedBytes):
+    """Stands for the stream reader of a response: what is read of it is gathered, and decoded at its end."""
 
-    @property  # type: ignore[misc]  # `object` lets it be written, nobody does
-    def __class__(self) -> type:
-        kind: type = type(self._raw)
-        return kind
-
-    @property
-    def content(self) -> Content:
-        """The bytes of aiohttp's response."""
-        return Content(self._raw.content, self)
-
-    async def aread(self) -> bytes:
-        """Reads all of httpx's response."""
-        return self.took(await self.seen(self._raw.aread()), whole=True)
-
-    async def aiter_raw(self) -> AsyncIterator[bytes]:
-        """Reads httpx's response in pieces."""
-        pieces = self._raw.aiter_raw().__aiter__()
-        while True:
-            try:
-                piece = await self.seen(pieces.__anext__())
-            except StopAsyncIteration:
-                break
-            yield self.took(piece)
-        self._finish("read")
-
-    async def aclose(self) -> None:
-        """Closes httpx's response, and ends the tally."""
-        self._finish("closed")
-        await self._raw.aclose()
-
-    async def seen(self, reading: Any) -> Any:
-        """What reading gives; where it fails, so does the response."""
+    async def read(self, amount: int = -1) -> bytes:  # type: ignore[override]  # a coroutine, as the reader's is
+        """Reads as the reader does."""
         try:
-            return await reading
-        except StopAsyncIteration:
-            raise
+            piece: bytes = await self._raw.read(amount)
         except BaseException as error:
             self._tally.end("failed", error)
             raise
-
-    def took(self, piece: bytes, *, whole: bool = False) -> bytes:
-        """Gathers a piece; `whole` says that it is the last."""
         self._pieces += piece
-        if whole:
+        if amount < 0 or (not piece and amount > 0):
             self._finish("read")
         return piece
 
-
-class Content:
-    """Stands for the stream reader of aiohttp's response; all but reading is its own."""
-
-    def __init__(self, reader: Any, response: WatchedResponse) -> None:
-        self._reader = reader
-        self._response = response
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(vars(self).get("_reader"), name)
-
-    async def read(self, amount: int = -1) -> bytes:
-        """Reads as the reader does."""
-        piece: bytes = await self._response.seen(self._reader.read(amount))
-        return self._response.took(piece, whole=amount < 0 or (not piece and amount > 0))
+    def set_exception(self, *error: Any) -> None:
+        """The response is closed or released: nothing more will be read."""
+        self._finish("closed")
+        self._raw.set_exception(*error)
