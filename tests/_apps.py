@@ -12,6 +12,8 @@ import anthropic
 import boto3
 import openai
 from botocore.config import Config
+from google import genai
+from google.genai import types
 
 CLAUDE = "claude-sonnet-5-5"
 MESSAGES = [{"role": "user", "content": "Say hello."}]
@@ -37,6 +39,11 @@ def bedrock_client(url: str) -> Any:
         aws_secret_access_key="s",
         config=Config(retries={"max_attempts": 0}),
     )
+
+
+@lru_cache
+def gemini_client(url: str) -> genai.Client:
+    return genai.Client(api_key="k", http_options=types.HttpOptions(base_url=url, timeout=10_000))
 
 
 def chat(url: str) -> Any:
@@ -127,6 +134,30 @@ def converse_refused(url: str) -> Any:
     return bedrock_client(url).converse(modelId="amazon.nova-pro-v1:0", messages=CONVERSATION)
 
 
+def gemini(url: str) -> Any:
+    return gemini_client(url).models.generate_content(model="gemini-2.5-flash", contents="hello").model_dump()
+
+
+def gemini_stream(url: str) -> Any:
+    stream = gemini_client(url).models.generate_content_stream(model="gemini-2.5-flash", contents="hello")
+    return [chunk.model_dump() for chunk in stream]
+
+
+def gemini_broken_off(url: str) -> Any:
+    stream = gemini_client(url).models.generate_content_stream(model="gemini-2.5-flash", contents="hello")
+    first = next(stream).model_dump()
+    stream.close()
+    return first
+
+
+def gemini_interaction(url: str) -> Any:
+    return gemini_client(url).interactions.create(model="gemini-2.5-flash", input="hello").model_dump(mode="json")
+
+
+def gemini_refused(url: str) -> Any:
+    return gemini_client(url).models.generate_content(model="gemini-2.5-flash", contents="hello")
+
+
 APPS: dict[str, Callable[[str], Any]] = {
     app.__name__: app
     for app in (
@@ -143,11 +174,15 @@ APPS: dict[str, Callable[[str], Any]] = {
         converse,
         converse_stream,
         invoke_model,
+        gemini,
+        gemini_stream,
+        gemini_broken_off,
+        gemini_interaction,
     )
 }
 """Applications whose call succeeds."""
 
-REFUSED: dict[str, Callable[[str], Any]] = {"refused": refused, "converse_refused": converse_refused}
+REFUSED: dict[str, Callable[[str], Any]] = {app.__name__: app for app in (refused, converse_refused, gemini_refused)}
 """Applications whose call the provider refuses."""
 
 

@@ -81,6 +81,7 @@ class Call:
         "hides_usage",
         "native_span",
         "provider_name",
+        "refused",
         "request",
         "row",
         "scope",
@@ -122,6 +123,7 @@ class Call:
         self.tallies: list[Tally] = []
         self.charges: list[Charge] = []
         self.error: BaseException | None = None
+        self.refused: BaseException | None = None  # the response is an error that the SDK raises only later
         self._entered: Any = None
         self._shield: Any = None
         self._span_token: Any = None
@@ -195,7 +197,7 @@ def _leave(call: Call) -> None:
 
 
 def _conclude(call: Call, error: BaseException | None) -> None:
-    call.error = error
+    call.error = error = error or call.refused
     call._returned = True
     for tally in call.tallies:
         if error is not None or not tally.pending:

@@ -91,8 +91,10 @@ def _on_before(model: Any, context: dict[str, Any], **event: Any) -> None:
 class Begun:
     """A call that has begun. Cancelled or interrupted while it waits, no event tells: its context is just dropped."""
 
+    call: Call | None = None
+
     def __init__(self, call: Call) -> None:
-        self.call: Call | None = call
+        self.call = call
 
     def __del__(self) -> None:
         if self.call is not None:

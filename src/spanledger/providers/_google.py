@@ -85,16 +85,21 @@ def _request_streamed(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _watched(call: Call, chunks: Generator[Any, None, None]) -> Generator[Any, None, None]:
     """The request goes out with the first step, and so the call begins and returns there."""
+    watch = Watch()
     with call:
         first = next(chunks, None)
-        watch = Watch(call)
-    with watch:
+        watch.begin(call)
+    try:
         if first is not None:
             watch.saw(first)
             yield first
         for chunk in chunks:
             watch.saw(chunk)
             yield chunk
+    except BaseException as error:
+        watch.broke_off(error)
+        raise
+    watch.end("read")
 
 
 def _async_request_streamed(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -102,49 +107,63 @@ def _async_request_streamed(original: Callable[..., Awaitable[Any]]) -> Callable
         call = _open(client, args, kwargs, stream=True)
         if call is None:
             return await original(client, *args, **kwargs)
+        watch = Watch()
         with call:
             chunks = await original(client, *args, **kwargs)
-            watch = Watch(call)
+            watch.begin(call)
         return _async_watched(watch, chunks)
 
     return async_request_streamed
 
 
 async def _async_watched(watch: Watch, chunks: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
-    with watch:
+    try:
         async with aclosing(chunks):
             async for chunk in chunks:
                 watch.saw(chunk)
                 yield chunk
+    except BaseException as error:
+        watch.broke_off(error)
+        raise
+    watch.end("read")
 
 
 class Watch:
     """Sees the chunks of one stream, and how reading them ended."""
 
-    def __init__(self, call: Call) -> None:
-        self._tally = call.tally()
-        self._tally.pending = True
+    tally: Tally | None = None
+
+    @_faults.guarded("watch a stream")
+    def begin(self, call: Call) -> None:
+        """The response is there, its body is still to be read."""
+        self.tally = call.tally()
+        self.tally.pending = True
 
     @_faults.guarded("observe a chunk")
     def saw(self, chunk: Any) -> None:
         """Takes one chunk; the headers of the response come with each."""
-        if not self._tally.headers:
-            note_headers(self._tally, getattr(chunk, "headers", None))
-        self._tally.observe(_decoded(chunk))
+        if self.tally is None:
+            return
+        if not self.tally.headers:
+            note_headers(self.tally, getattr(chunk, "headers", None))
+        self.tally.observe(_decoded(chunk))
 
-    def __enter__(self) -> Watch:
-        return self
+    @_faults.guarded("end a stream")
+    def end(self, how: str, error: BaseException | None = None) -> None:
+        """Ends the response, once."""
+        if self.tally is not None:
+            self.tally.end(how, error)
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None:
-            self._tally.end("read")
-        elif isinstance(error, GeneratorExit):
-            self._tally.end("closed")
+    @_faults.guarded("break off a stream")
+    def broke_off(self, error: BaseException) -> None:
+        """The stream was closed, or reading it failed."""
+        if isinstance(error, GeneratorExit):
+            self.end("closed")
         else:
-            self._tally.end("failed", error)
+            self.end("failed", error)
 
     def __del__(self) -> None:
-        self._tally.end("dropped")
+        self.end("dropped")
 
 
 @_faults.guarded("take a response")
@@ -242,20 +261,20 @@ def _install_lazy(kinds: tuple[str, ...], method: str, module: Any, patch: Patch
 
 def _carrying(original: Callable[..., Any]) -> Callable[..., Any]:
     """Makes the stream that a method returns run under the tags in force at the call, if there are any."""
-    if inspect.isgeneratorfunction(original):
 
-        def stream(*args: Any, **kwargs: Any) -> Any:
-            begin = functools.partial(original, *args, **kwargs)
-            return (
-                _tags._run_generator(get_current(), _tags.nothing, begin) if _tags.scope() != _tags.EMPTY else begin()
-            )
-
-        return stream
+    def stream(*args: Any, **kwargs: Any) -> Any:
+        begin = functools.partial(original, *args, **kwargs)
+        return _tags._run_generator(get_current(), _tags.nothing, begin) if _tagged() else begin()
 
     async def async_stream(*args: Any, **kwargs: Any) -> Any:
         chunks = await original(*args, **kwargs)
-        if _tags.scope() == _tags.EMPTY or not inspect.isasyncgen(chunks):
+        if not _tagged() or not inspect.isasyncgen(chunks):
             return chunks
         return _tags._run_async_generator(get_current(), _tags.nothing, lambda: chunks)
 
-    return async_stream
+    return async_stream if inspect.iscoroutinefunction(original) else stream
+
+
+@_faults.guarded("look for tags", default=False)
+def _tagged() -> bool:
+    return _tags.scope() != _tags.EMPTY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
@@ -17,6 +18,14 @@ from spanledger.providers.google_genai import INTERACTION, INTERACTIONS
 
 HOSTS: Final[Mapping[str, str]] = {"aiplatform.googleapis.com": "gcp.vertex_ai"}
 CREATE: Final = "CreateInteraction"
+
+
+class APIStatusError(Exception):
+    """Stands for the error that the SDK is about to raise; it is never raised itself."""
+
+    def __init__(self, status_code: int) -> None:
+        super().__init__(status_code)
+        self.status_code = status_code
 
 
 def hooks() -> tuple[Hook, ...]:
@@ -51,6 +60,9 @@ def _open(sdk: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call | 
 
 @_faults.guarded("meet an interaction")
 def _meet(call: Call, response: Any) -> None:
+    if response.status_code >= HTTPStatus.BAD_REQUEST:  # the SDK raises when it parses the body, after this
+        call.refused = APIStatusError(response.status_code)
+        return
     tally = call.tally()
     note_headers(tally, response.headers)
     if response.is_closed:

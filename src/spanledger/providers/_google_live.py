@@ -37,7 +37,6 @@ class Turns:
         self._model = model.removeprefix("models/") if isinstance(model, str) else None
         self._tally: Tally | None = None
 
-    @_faults.guarded("observe a message")
     def saw(self, message: Any) -> None:
         """Takes one server message."""
         event = _event_of(message)
@@ -65,7 +64,6 @@ class Turns:
             tally.pending = True
         return tally
 
-    @_faults.guarded("end a turn")
     def end(self, how: str, error: BaseException | None = None) -> None:
         """Ends the turn that is open, if one is."""
         tally, self._tally = self._tally, None
@@ -96,26 +94,40 @@ def _connect(original: Callable[..., Any]) -> Callable[..., Any]:
     @asynccontextmanager
     async def connect(live: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         async with original(live, *args, **kwargs) as session:
-            turns = sessions[session] = Turns(live._api_client, kwargs.get("model"))
+            _open(session, live, kwargs.get("model"))
             try:
                 yield session
             finally:
-                turns.end("closed")
+                _close(session)
 
     return connect
 
 
 def _receive(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def receive(session: Any) -> Any:
-        turns = sessions.get(session)
         try:
             message = await original(session)
         except Exception as error:
-            if turns is not None:
-                turns.end("failed", error)
+            _close(session, "failed", error)
             raise
-        if turns is not None:
-            turns.saw(message)
+        _saw(session, message)
         return message
 
     return receive
+
+
+@_faults.guarded("open a session")
+def _open(session: Any, live: Any, model: Any) -> None:
+    sessions[session] = Turns(live._api_client, model)
+
+
+@_faults.guarded("observe a message")
+def _saw(session: Any, message: Any) -> None:
+    if (turns := sessions.get(session)) is not None:
+        turns.saw(message)
+
+
+@_faults.guarded("end a turn")
+def _close(session: Any, how: str = "closed", error: BaseException | None = None) -> None:
+    if (turns := sessions.get(session)) is not None:
+        turns.end(how, error)

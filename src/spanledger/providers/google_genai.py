@@ -191,24 +191,15 @@ def _context(state: State, request: Request) -> Mapping[str, str]:
     return {**request.context, **{name: value.lower() for name, value in found.items() if value}}
 
 
-EMBEDDED = UsageTable(extras={"input": paths("promptTokenCount", "totalTokenCount")})
+WHOLES = UsageTable(extras={"input": paths("promptTokenCount", "totalTokenCount", "tokens"), "images": paths("images")})
 
 
-def fold_embed(state: State, event: Body) -> None:
-    """An embedContent or batchEmbedContents body: older models report no usage."""
+def fold_whole(state: State, event: Body) -> None:
+    """An embedContent body, of which older models report no usage, or a predict body of Vertex AI or Imagen.
+
+    That has the tokens of each embedded text, or images; what a filter kept is free.
+    """
     _take_usage(state, event.get("usageMetadata"))
-
-
-def read_embed(state: State, request: Request) -> Reading:
-    """The reading of an embedContent body."""
-    return Reading(EMBEDDED.read(state.get("usage")), context=_context(state, request))
-
-
-PREDICTED = UsageTable(extras={"input": paths("tokens"), "images": paths("images")})
-
-
-def fold_predict(state: State, event: Body) -> None:
-    """A predict body of Vertex AI or Imagen: tokens of each embedded text, or images. What a filter kept is free."""
     predictions = event.get("predictions")
     if not isinstance(predictions, list):
         return
@@ -219,9 +210,9 @@ def fold_predict(state: State, event: Body) -> None:
     state["usage"] = {"tokens": tokens} if any(count is not None for count in counts) else {"images": images or None}
 
 
-def read_predict(state: State, request: Request) -> Reading:
-    """The reading of a predict body."""
-    return Reading(PREDICTED.read(state.get("usage")), context=_context(state, request))
+def read_whole(state: State, request: Request) -> Reading:
+    """The reading of an embedContent or predict body."""
+    return Reading(WHOLES.read(state.get("usage")), context=_context(state, request))
 
 
 def fold_operation(state: State, event: Body) -> None:
@@ -309,8 +300,8 @@ def fold_live(state: State, event: Body) -> None:
 
 
 GENERATE = Api("generateContent", "generate_content", fold_generate, read_generate)
-EMBED = Api("embedContent", "embeddings", fold_embed, read_embed)
-PREDICT = Api("predict", "generate_content", fold_predict, read_predict)
+EMBED = Api("embedContent", "embeddings", fold_whole, read_whole)
+PREDICT = Api("predict", "generate_content", fold_whole, read_whole)
 VIDEO = Api("predictLongRunning", "generate_content", fold_operation, read_video)
 CACHED_CONTENT = Api("cachedContents.create", "create_cached_content", fold_cached_content, read_cached_content)
 INTERACTION = Api("interactions", "generate_content", fold_interaction, read_interaction)
