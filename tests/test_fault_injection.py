@@ -28,7 +28,7 @@ DIRECT = re.compile(
     r"""\.(
         safe                                     # the guard itself
       | request | process_response | process_response_data
-      | method | async_method | request_streamed | _watched | _run_generator | nothing
+      | method | async_method | request_streamed | stream | _watched | _run_generator | nothing
       | __iter__ | __aiter__ | __next__ | __getattr__ | __class__ | __del__ | __exit__
       | close | aclose | read | readinto | decode | flush | _show | _shown | give_up | _each
     )$""",

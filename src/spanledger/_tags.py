@@ -227,15 +227,22 @@ async def _run_coroutine(context: Context, leave: Leave, call: Callable[[], Any]
 class _Steps:
     """The context of a generator's own code: entered before each step, kept and left after it."""
 
+    _context: Context | None = None
+    _token: Any = None
+
+    @_faults.guarded("remember a context")
     def __init__(self, context: Context) -> None:
         self._context = context
 
+    @_faults.guarded("enter a step")
     def __enter__(self) -> None:
-        self._token = attach(self._context)
+        self._token = None if self._context is None else attach(self._context)
 
+    @_faults.guarded("leave a step")
     def __exit__(self, *exc_info: object) -> None:
-        self._context = get_current()
-        restore(self._token)
+        if self._token is not None:
+            self._context = get_current()
+            restore(self._token)
 
 
 def _run_generator(
