@@ -53,7 +53,7 @@ FROM (SELECT *, CAST(floor(240 * pow(u, 2)) AS INTEGER) AS skewed
 
 
 def make(path: Path, rows: int) -> None:
-    """Writes a sealed ledger of about `rows` charges."""
+    """Writes a ledger of about `rows` charges, its days sealed and merged as `spanledger seal` leaves a past month."""
     whole = {column.name: "NULL" for column in COLUMNS}
     with duckdb.connect() as engine:
         whole.update({name: name for name in engine.sql(ROWS, params={"day": 0, "rows": 1}).columns})
@@ -62,7 +62,8 @@ def make(path: Path, rows: int) -> None:
         for day in range(DAYS):
             file = path / "charges" / f"date=2026-11-{day + 1:02d}" / f"bench-1-{day:032x}.parquet"
             file.parent.mkdir(parents=True, exist_ok=True)
-            query = f"COPY (SELECT {columns} FROM ({ROWS})) TO '{file}' (FORMAT parquet, COMPRESSION zstd)"
+            form = "FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, KV_METADATA {corrections: '0', replaces: ''}"
+            query = f"COPY (SELECT {columns} FROM ({ROWS}) ORDER BY started_at) TO '{file}' ({form})"
             engine.execute(query, {"day": day, "rows": rows // DAYS})
 
 

@@ -149,6 +149,7 @@ def test_versions_of_a_rule_follow_each_other():
     }
     dated = [rules(tags).resolve({"started_at": f"2026-11-{day}T12:00:00Z"})["team"] for day in (10, 11)]
     assert dated == ["old", "new"]
+    assert rules(tags).resolve({}) == {"team": "new"}
     assert [rule.identity for rule in rules(tags).tags[0].rules] == ["team/r@v1", "team/r@2026-11-11"]
 
 

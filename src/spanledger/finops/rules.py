@@ -131,7 +131,7 @@ class Rule:
         return " AND ".join(f"({part})" for part in parts)
 
     def value(self, facts: Facts) -> str | None:
-        """The result for one charge, `None` where the rule does not apply."""
+        """The result for one charge, `None` where it does not apply; without a moment, the latest version does."""
         if not self._in_force(facts) or not self.when.holds(facts):
             return None
         return self.result.value(facts)
@@ -141,7 +141,7 @@ class Rule:
             return True
         started = facts.get("started_at")
         if started is None:
-            return False
+            return self.until is None
         day = datetime.fromisoformat(started.replace("Z", "+00:00")).astimezone(timezone.utc).date()
         return (self.start is None or self.start <= day) and (self.until is None or day < self.until)
 
