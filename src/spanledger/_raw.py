@@ -54,6 +54,10 @@ SPELLINGS: Final[Mapping[str, str]] = {
     "sessions": "session-meter",
     "code_execution": "executions",
 }
+BATCHES: Final = (".batches", ".batch")
+NO_ENDPOINT: Final = ("batch", "batches", "batches.results", "batchGenerateContent")
+"""Names of batches that do not say of what."""
+
 FACTS: Final = (
     *("deployment_type", "region", "traffic_type", "inference_geo", "speed", "size", "quality", "service_tier"),
     *("account", "commitment", "endpoint"),
@@ -186,10 +190,13 @@ def api_named(name: str) -> Api:
 def api_name(api: str | None, response: Body, platform: str) -> tuple[str, bool]:
     """The name of the endpoint, guessed from the body where it is left out, and whether it is a batch."""
     name = api or ""
-    batch = name == "batch" or name.startswith("batch:")
+    batch = (name.startswith("batch") and name not in SPELLINGS) or name.endswith(BATCHES)
     if batch:
-        name = name.partition(":")[2].removeprefix("/v1/").strip("/").replace("/", ".")
-    name = name.removesuffix(".stream").removeprefix("beta.")
+        name = name.partition(":")[2].removeprefix("/v1/").strip("/").replace("/", ".") or name
+        name = "" if name in NO_ENDPOINT else name
+    for ending in (*BATCHES, ".stream"):
+        name = name.removesuffix(ending)
+    name = name.removeprefix("beta.")
     name = name or _shape(response) or BY_PLATFORM.get(platform, "chat.completions")
     return SPELLINGS.get(name, name), batch
 

@@ -49,7 +49,8 @@ def _tables() -> Iterator[str]:
     for provider in providers:
         book = ENGINE.platform(platform_of(provider.id))
         for model in provider.models:
-            if resolve(book.names, model.id.lower()) is None:
+            name = model.id.lower().removeprefix("regional.").removeprefix("global.")
+            if resolve(book.names, name) is None:
                 yield from _bands(provider.id, model, source)
 
 
