@@ -39,6 +39,7 @@ class Caller:
     """Calls a method of the client or of its async twin, `models.generate_content` for one, and gives the result."""
 
     def __init__(self, client: genai.Client, mode: str) -> None:
+        self.mode = mode
         self._root = client if mode == "sync" else client.aio
 
     def method(self, dotted: str) -> Any:
