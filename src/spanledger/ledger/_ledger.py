@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -149,6 +149,45 @@ class Ledger:
         from spanledger.finops import allocate
 
         return allocate(self, plan, period)
+
+    def reprice(
+        self,
+        *,
+        as_of: date | str | None = None,
+        book: str | Path | None = None,
+        contract: Any = None,
+        write: bool = True,
+        **question: Any,
+    ) -> Result:
+        """Prices charges again and appends a correction for each whose price or status has changed.
+
+        By the book and your layers as they are now, by a `book` in another directory, under one more `contract`, or at
+        the prices `as_of` a day. `question` is `since`, `until`, `last` and `where`. Answers the difference in
+        effective cost by model and cause. Doing it twice does nothing the second time; `write=False` only answers.
+        """
+        from spanledger import _rerating
+
+        terms = _rerating.Terms(as_of=as_of, book=book, contract=_rerating.agreed(contract))
+        return _rerating.reprice(self, question, terms, write=write)
+
+    def what_if(
+        self,
+        *,
+        model: str | None = None,
+        provider_name: str | None = None,
+        processing: str | None = None,
+        cache_hit_rate: str | None = None,
+        **question: Any,
+    ) -> Result:
+        """What charges would have cost under other choices, by model; nothing is written.
+
+        `processing` is `standard`, `batch`, `flex`, `priority` or `fast`, `cache_hit_rate` a part of one as text.
+        `question` is `since`, `until`, `last` and `where`. Token counts stay as they were.
+        """
+        from spanledger import _rerating
+
+        choice = {"model": model, "provider_name": provider_name, "processing": processing}
+        return _rerating.what_if(self, question, {**choice, "cache_hit_rate": cache_hit_rate})
 
     def tags(self) -> list[str]:
         """The names of the tags that charges carry besides the columns of their own."""

@@ -6,8 +6,6 @@ import argparse
 import time
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +14,7 @@ from spanledger._types import Charge
 from spanledger.errors import ConfigurationError
 from spanledger.prices import _explain
 from spanledger.prices._book import instant
-from spanledger.prices._reprice import engine_of, usage_of
+from spanledger.prices._reprice import engine_of, stored, usage_of
 
 if TYPE_CHECKING:
     from spanledger.cli import Commands
@@ -148,18 +146,7 @@ def _charges(ledger: str, where: dict[str, Any]) -> Iterator[Charge]:
     from spanledger.ledger import Ledger
 
     for values in Ledger(ledger).charges(where=where):
-        yield Charge({name: _stored(value) for name, value in values.items() if value is not None})
-
-
-def _stored(value: Any) -> Any:
-    """A value of a query as it stands in a row."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return format(value.normalize(), "f")
-    if isinstance(value, list) and value and isinstance(value[0], tuple):
-        return {name: _stored(one) for name, one in value}
-    return {name: _stored(one) for name, one in value.items()} if isinstance(value, dict) else value
+        yield stored(values)
 
 
 def day(text: str) -> str:

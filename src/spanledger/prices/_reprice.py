@@ -130,6 +130,21 @@ def differences(corrections: Iterable[Correction]) -> list[Difference]:
     return sorted(rows, key=lambda row: (-abs(row.difference), row.billed_model or "", row.cause))
 
 
+def stored(values: Mapping[str, Any]) -> Charge:
+    """The charge of a row that an engine has read: moments, decimals and maps as they stand in a ledger."""
+    return Charge({name: _stored(value) for name, value in values.items() if value is not None})
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")
+    if isinstance(value, list) and value and isinstance(value[0], tuple):
+        return {name: _stored(one) for name, one in value}
+    return {name: _stored(one) for name, one in value.items()} if isinstance(value, Mapping) else value
+
+
 def engine_of(book: str | Path | None, contract: Contract | None) -> Engine:
     """The engine to price by: the one of this process, or one with another book or one more contract."""
     engine = ENGINE

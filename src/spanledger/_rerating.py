@@ -1,0 +1,102 @@
+"""Pricing a ledger again: `Ledger.reprice` and `Ledger.what_if`. Corrections are appended as charges are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final, TypedDict
+
+from spanledger import prices
+from spanledger._types import COLUMNS, Charge
+from spanledger._units import money_text
+from spanledger.ledger import Ledger, Result
+from spanledger.prices import Alternative, Contract, Correction
+from spanledger.prices._reprice import stored
+from spanledger.sinks.ledger import LedgerSink
+
+EVERY_COLUMN: Final = (*(column.name for column in COLUMNS), "extra")
+
+
+class Terms(TypedDict):
+    """What to price by: the parameters of `prices.reprice`."""
+
+    as_of: date | str | None
+    book: str | Path | None
+    contract: Contract | None
+
+
+def agreed(contract: Contract | Mapping[str, Any] | None) -> Contract | None:
+    """A contract, or one made of its terms."""
+    return prices.contract_of(contract, "contract") if isinstance(contract, Mapping) else contract
+
+
+def charges_of(ledger: Ledger, question: Mapping[str, Any]) -> Iterator[Charge]:
+    """The current charges that a question is about, each with its whole row."""
+    for values in ledger.charges(columns=EVERY_COLUMN, **question):
+        extra = values.pop("extra", None)
+        yield stored({**(json.loads(extra) if extra else {}), **values})
+
+
+def reprice(ledger: Ledger, question: Mapping[str, Any], terms: Terms, *, write: bool) -> Result:
+    """See `Ledger.reprice`."""
+    corrections = list(prices.reprice(charges_of(ledger, question), **terms))
+    if write:
+        _append(ledger.path, corrections)
+    return _table(
+        {
+            "billed_model": row.billed_model,
+            "cause": row.cause,
+            "charges": row.charges,
+            "before": row.before,
+            "after": row.after,
+            "difference": row.difference,
+        }
+        for row in prices.differences(corrections)
+    )
+
+
+def _append(path: Path, corrections: Iterable[Correction]) -> None:
+    sink = LedgerSink(path)
+    for correction in corrections:
+        sink.book(Charge(correction.row))
+    sink.close()
+
+
+def what_if(ledger: Ledger, question: Mapping[str, Any], choice: Mapping[str, Any]) -> Result:
+    """See `Ledger.what_if`."""
+    by_model: dict[str | None, list[Alternative]] = {}
+    for alternative in prices.what_if(charges_of(ledger, question), **choice):
+        by_model.setdefault(alternative.charge.billed_model, []).append(alternative)
+    rows = (_alternative(model, alternatives) for model, alternatives in by_model.items())
+    return _table(sorted(rows, key=lambda row: (row["difference"], row["billed_model"] or "")))
+
+
+def _alternative(model: str | None, alternatives: list[Alternative]) -> dict[str, Any]:
+    """What the charges of one model would have cost; those without a price on either side are only counted."""
+    known = [one for one in alternatives if one.charge.list_cost is not None and one.priced.list_cost is not None]
+    before = sum((one.charge.list_cost or Decimal(0) for one in known), Decimal(0))
+    after = sum((Decimal(money_text(one.priced.list_cost or 0)) for one in known), Decimal(0))
+    return {
+        "billed_model": model,
+        "cause": "what if",
+        "charges": len(known),
+        "before": before,
+        "after": after,
+        "difference": after - before,
+        "unpriced": len(alternatives) - len(known),
+    }
+
+
+def _table(rows: Iterable[Mapping[str, Any]]) -> Result:
+    import pyarrow as pa
+
+    money = pa.decimal128(38, 15)
+    fields = [("billed_model", pa.string()), ("cause", pa.string()), ("charges", pa.int64())]
+    fields += [("before", money), ("after", money), ("difference", money)]
+    listed = [dict(row) for row in rows]
+    if any("unpriced" in row for row in listed):
+        fields.append(("unpriced", pa.int64()))
+    return Result(pa.Table.from_pylist(listed, schema=pa.schema(fields)))
