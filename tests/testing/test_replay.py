@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from spanledger._types import Charge
-from spanledger.testing._comparison import misses
+from spanledger.testing._comparison import misses, tells_unasked
 
 SHARED = Path(os.environ.get("SPANLEDGER_SHARED", Path(__file__).parents[3] / "shared"))
 CORPUS = SHARED / "data" / "corpus" / "cases.jsonl.gz"
@@ -90,6 +90,23 @@ def test_work_that_the_top_level_leaves_out_may_be_counted() -> None:
     assert misses(case, [charge()]) == []
     assert misses(case, [charge(input_tokens=900, output_tokens=90)]) == []
     assert misses(case, [charge(input_tokens=901)])
+
+
+def test_a_cache_that_was_stored_has_a_total_only() -> None:
+    stored = {**EXPECTED, "input_tokens": None, "output_tokens": None, "cached_tokens": 0, "total_tokens_reported": 99}
+    booked = charge(input_tokens=99, output_tokens=None, cache_read_tokens=None)
+    assert misses({**CASE, "expected": stored}, [booked]) == []
+    assert misses({**CASE, "expected": stored}, [charge(input_tokens=98, output_tokens=None, cache_read_tokens=0)])
+
+
+@pytest.mark.parametrize(
+    ("asked", "told", "unasked"), [(True, True, False), (False, True, True), (False, False, False)]
+)
+def test_a_recorded_stream_may_tell_its_usage_unasked(asked: bool, told: bool, unasked: bool) -> None:  # noqa: FBT001
+    body = {"stream_options": {"include_usage": True}} if asked else {}
+    recorded = {"streaming": True, "endpoint": "chat.completions", "request": {"body": body}}
+    assert tells_unasked({**CASE, **recorded, "expected": {"usage_present": told}}) is unasked
+    assert tells_unasked({**CASE, **recorded, "endpoint": "responses", "expected": {"usage_present": told}}) is False
 
 
 @pytest.mark.skipif(not CORPUS.exists(), reason="there are no recordings beside this repository")

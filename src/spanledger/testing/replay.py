@@ -27,7 +27,7 @@ import orjson
 import spanledger
 from spanledger import _faults
 from spanledger._types import Charge
-from spanledger.testing._comparison import Case, misses
+from spanledger.testing._comparison import Case, misses, tells_unasked
 
 REQUIRED: Final = {
     ("openai", "chat.completions"),
@@ -169,7 +169,7 @@ def _scores(harness: Harness, cases: Sequence[Case], options: argparse.Namespace
         for case in cases:
             run = (variant, case["id"])
             score = scores[case["provider"], case["endpoint"], "stream" if case["streaming"] else "whole"]
-            score.changed += _changes(run, runs.bare[run], runs.metered[run])
+            score.changed += _changes(case, run, runs.bare[run], runs.metered[run])
             if _counts(harness, case, runs.bare[run]):
                 _judge(score, run, misses(case, runs.charges.get(run, [])))
             else:
@@ -188,8 +188,10 @@ def _judge(score: Score, run: Run, wrong: list[str]) -> None:
         score.missed.setdefault("; ".join(wrong), []).append(" ".join(run))
 
 
-def _changes(run: Run, bare: Outcome, metered: Outcome) -> list[str]:
+def _changes(case: Case, run: Run, bare: Outcome, metered: Outcome) -> list[str]:
     """How metering changed what the application got; it must not."""
+    if tells_unasked(case) and metered.get("n") == bare.get("n", 0) - 1:
+        return []
     different = [name for name in SAME if bare.get(name) != metered.get(name)]
     return [f"{' '.join(run)}: {name} {bare.get(name)!r} became {metered.get(name)!r}" for name in different]
 
