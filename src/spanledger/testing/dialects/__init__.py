@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from spanledger.testing._reply import Dialect, Request
 from spanledger.testing.dialects import (
     anthropic_messages,
+    batches,
     bedrock_converse,
     bedrock_invoke,
     gemini,
@@ -34,6 +35,13 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = tuple(
         ("POST", r"/responses", openai_responses.RESPONSES),
         ("GET", r"/responses/[^/]+", openai_responses.RETRIEVE),
         ("POST", r"/(embeddings|rerank)", openai_embeddings.EMBEDDINGS),
+        ("POST", r"/files", batches.FILE),
+        ("GET", r"/files/[^/]+/content", batches.RESULTS),
+        ("POST", r"/v1/messages/batches", batches.MESSAGE_BATCH),
+        ("GET", r"/v1/messages/batches/[^/]+", batches.MESSAGE_BATCH_OVER),
+        ("GET", r"/v1/messages/batches/[^/]+/results", batches.MESSAGE_RESULTS),
+        ("POST", r"/batches", batches.BATCH),
+        ("GET", r"/batches/[^/]+", batches.BATCH_OVER),
         ("POST", r"/v1/messages", anthropic_messages.MESSAGES),
         ("POST", r"/v1/messages/count_tokens", anthropic_messages.COUNT_TOKENS),
         ("POST", r"/publishers/anthropic/models/[^/]+:(rawPredict|streamRawPredict)", anthropic_messages.VERTEX),
