@@ -16,6 +16,8 @@ PUBLIC = [
     "carry",
     "configure",
     "current_tags",
+    "extract",
+    "inject",
     "instrument",
     "meter",
     "price",

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from spanledger._carry import carry
 from spanledger._config import configure, instrument, uninstrument, wrap
-from spanledger._tags import carry, current_tags, tag
+from spanledger._propagation import extract, inject
+from spanledger._tags import current_tags, tag
 from spanledger._types import Charge, Usage
 from spanledger._workflow import workflow
 
@@ -28,6 +30,8 @@ __all__ = [
     "carry",
     "configure",
     "current_tags",
+    "extract",
+    "inject",
     "instrument",
     "meter",
     "price",

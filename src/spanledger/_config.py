@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from spanledger import _baggage, _faults, _meter, _tags, prices
+from spanledger import _baggage, _faults, _meter, _tags, _threads, prices
 from spanledger._bridge import Bridge
 from spanledger._settings import Settings, read
 from spanledger._types import Sink
@@ -51,6 +51,7 @@ def configure(**settings: Unpack[Settings]) -> None:
     _meter.meter.spans = otel
     _injection.asking.enabled = values["include_usage"]
     _injection.asking.hosts = tuple(values["include_usage_hosts"])
+    _threads.switch(on=values["threads"])
     keeping = {name: values[name] for name in ("durability", "sealing", "hmac_key")}
     ledger = LedgerSink(os.fspath(values["ledger"]), **keeping)
     _replace_sinks(ledger, otel, *([bridge] if bridge else []))
@@ -85,6 +86,7 @@ def uninstrument() -> None:
     only.clear()
     for hook in hooks():
         hook.disable()
+    _threads.switch(on=False)
     _replace_sinks()
     _meter.stop()
 

@@ -24,7 +24,7 @@ from spanledger._rows import (
 )
 from spanledger._types import Charge, Priced, Row, Sink, Spans, Usage
 from spanledger.providers import hooks
-from spanledger.providers._reading import Origin
+from spanledger.providers._reading import Origin, Reading
 
 
 class Meter:
@@ -59,7 +59,8 @@ class Meter:
         """Books one response: mostly one charge, none for a lookup that finds nothing open, one a result of a batch."""
         _read_unread(tally)
         for reading in tally.call.api.readings(tally):
-            self._settle(tally, reading)
+            missing = tally.call.stream and (reading.usage is None or not tally.complete)
+            self._settle(tally, _completed(tally, reading) if missing else reading)
 
     def _settle(self, tally: Tally, reading: Any) -> None:
         call, origin = tally.call, reading.origin
@@ -206,6 +207,13 @@ def _continued(origin: Origin) -> Row:
     return row
 
 
+def _completed(tally: Tally, reading: Reading) -> Reading:
+    """With an estimate of what a stream did not report; the estimator loads on first need."""
+    from spanledger._unreported import completed
+
+    return _faults.guarded("estimate what a stream did not report", reading)(completed)(tally, reading)
+
+
 def _price(tally: Tally, reading: Any, row: Row) -> Priced:
     usage, source = reading.usage, reading.usage_source or ("reported" if tally.complete else "partial")
     if not (tally.call.api.billed and reading.billed):
@@ -264,7 +272,7 @@ def _qualify(priced: Priced, usage: Usage, source: str, note: str | None) -> Pri
     if source == "estimated":
         return priced._replace(status="estimated", reason=note or "usage: estimated")
     if source == "partial":
-        return priced._replace(status="partial", reason="the stream was broken off: a lower bound")
+        return priced._replace(status="partial", reason=note or "the stream was broken off: a lower bound")
     if usage.flaw:
         return priced._replace(status="estimated", reason=f"usage: {usage.flaw}")
     return priced

@@ -33,6 +33,7 @@ class Settings(TypedDict, total=False):
     hmac_key: str | None
     include_usage: bool
     include_usage_hosts: Iterable[str]
+    threads: bool
 
 
 class Setting(NamedTuple):
@@ -124,6 +125,10 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         Setting(
             *("include_usage_hosts", (), "SPANLEDGER_INCLUDE_USAGE_HOSTS", words, NAMES),
             "Further hosts that take `stream_options.include_usage`, such as your own vLLM.",
+        ),
+        Setting(
+            *("threads", False, "SPANLEDGER_THREADS", switch, (bool,)),
+            "Whether new threads, and work for thread pools, carry the tags of whoever starts them.",
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""Who a call is for: `tag`, `current_tags` and `carry`.
+"""Who a call is for: `tag` and `current_tags`.
 
 Tags live under one key of the OpenTelemetry context, never in baggage: baggage is sent to whoever is called, and the
 anthropic SDK sends it to its API. They are read once, when a call starts.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 import wrapt
@@ -89,14 +89,20 @@ def within(tags: Mapping[str, str], run: Run | None = None) -> Context:
     return set_value(KEY, Scope({**outer.tags, **tags} if tags else outer.tags, run or outer.run))
 
 
-def restore(token: Any) -> None:
-    """Undoes an `attach`, in silence where it was made in another context: nothing leaked there."""
+def restore(token: Any, context: Context | None = None) -> None:
+    """Undoes an `attach`, also in another thread or task than it was made in, as at the end of a block in a generator.
+
+    There, what `context` had put in force is put out of force; anything else in force there is none of its business.
+    """
     variable = getattr(token, "var", None)
     if variable is None:
         detach(token)
         return
-    with suppress(ValueError):
+    try:
         variable.reset(token)
+    except ValueError:
+        if context is not None and get_current() is context:
+            attach(token.old_value if isinstance(token.old_value, Context) else Context())
 
 
 @contextmanager
@@ -106,7 +112,7 @@ def attached(context: Context) -> Iterator[None]:
     try:
         yield
     finally:
-        restore(token)
+        restore(token, context)
 
 
 class tag:  # noqa: N801 -- read as a verb: `with tag(team="growth")`, `@tag(feature="summarize")`
@@ -124,11 +130,12 @@ class tag:  # noqa: N801 -- read as a verb: `with tag(team="growth")`, `@tag(fea
         self._tokens: list[Any] = []
 
     def __enter__(self) -> tag:
-        self._tokens.append(attach(within(clean(self._tags))))
+        context = within(clean(self._tags))
+        self._tokens.append((attach(context), context))
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        restore(self._tokens.pop())
+        restore(*self._tokens.pop())
 
     async def __aenter__(self) -> tag:
         return self.__enter__()
@@ -301,13 +308,3 @@ _RUNNERS: Final[Mapping[str, Callable[[Context, Leave, Any], Any]]] = {
     "generator": _run_generator,
     "async generator": _run_async_generator,
 }
-
-
-def carry(function: F) -> F:
-    """The function, bound to the tags, workflow and trace in force here, for another thread or executor to call.
-
-    `executor.submit(carry(work), item)`. The standard library carries context into asyncio tasks and
-    `asyncio.to_thread` by itself, but not into `threading.Thread`, `ThreadPoolExecutor` or `run_in_executor`.
-    """
-    here = get_current()
-    return entering(lambda _args, _kwargs: (here, nothing), function)

@@ -41,6 +41,18 @@ class Run:
         self.span_id: str = f"{own.span_id:016x}" if traced else _ids.span_id()
         self._amounts: list[int | None] = []
 
+    @classmethod
+    def elsewhere(cls, name: str, workflow_id: str, trace_id: str, span_id: str, step: str | None = None) -> Run:
+        """One that another process began: calls here belong to it, and what they cost is counted here alone."""
+        run = cls.__new__(cls)
+        run.name = run.workflow = name
+        run.parent = None
+        run.step = step
+        run.workflow_id, run.trace_id, run.span_id = workflow_id, trace_id, span_id
+        run.span = trace.INVALID_SPAN
+        run._amounts = []
+        return run
+
     def add(self, femtos: int | None) -> None:
         """Counts one charge, here and in every enclosing run; `None` is one without a price."""
         run: Run | None = self
@@ -89,16 +101,16 @@ class workflow:  # noqa: N801 -- read as a verb, as `tag` is
     def __init__(self, name: str, **tags: Any) -> None:
         self._name = name
         self._tags = tags
-        self._open: list[tuple[Any, Run]] = []
+        self._open: list[tuple[Any, Context, Run]] = []
 
     def __enter__(self) -> Run:
         context, run = self._enter(clean(self._tags))
-        self._open.append((attach(context), run))
+        self._open.append((attach(context), context, run))
         return run
 
     def __exit__(self, *exc_info: object) -> None:
-        token, run = self._open.pop()
-        restore(token)
+        token, context, run = self._open.pop()
+        restore(token, context)
         run.span.end()
 
     async def __aenter__(self) -> Run:

@@ -26,7 +26,7 @@ from spanledger.providers._stainless import everything, only
 from spanledger.providers.bedrock import APIS
 
 SERVICE: Final = "bedrock-runtime"
-MODEL: Final = "spanledger.model"
+PARAMS: Final = "spanledger.params"
 CALL: Final = "spanledger.call"
 STREAMED: Final = {"ConverseStream": "stream", "InvokeModelWithResponseStream": "body"}
 HTTP_REDIRECTS: Final = 300
@@ -61,8 +61,8 @@ def register(client: Any) -> None:
 
 @_faults.guarded("note the model of a call")
 def _on_params(params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
-    """The model is an argument here, and a part of the URL later."""
-    context[MODEL] = params.get("modelId")
+    """The model is an argument here, and a part of the URL later; the arguments are those of the application."""
+    context[PARAMS] = params
 
 
 @_faults.guarded("open a call")
@@ -75,11 +75,12 @@ def _on_before(model: Any, context: dict[str, Any], **event: Any) -> None:
     if tags is None:
         return
     region = context.get("client_region")
+    params = context.pop(PARAMS, {})
     call = Call(
         api,
         sdk="boto3",
         provider_name="aws.bedrock",
-        request=Request(context.get(MODEL), context=_region(region)),
+        request=Request(params.get("modelId"), params, context=_region(region)),
         server_address=_host(event.get("params", {}).get("url", "")),
         stream=model.name in STREAMED,
         tags=tags,

@@ -69,6 +69,11 @@ def dig(body: Any, path: Path) -> Any:
     return body
 
 
+def first(body: Body, places: tuple[Path, ...]) -> Any:
+    """The value at the first place that holds one."""
+    return next((value for path in places if path[0] in body and (value := dig(body, path)) is not None), None)
+
+
 def text(value: Any) -> str | None:
     """The value where it is non-empty text, else `None`."""
     return value if isinstance(value, str) and value else None

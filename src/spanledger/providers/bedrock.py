@@ -16,6 +16,7 @@ from spanledger.providers._reading import (
     UsageTable,
     as_count,
     dig,
+    first,
     keep,
     paths,
     text,
@@ -95,15 +96,22 @@ HEADERS: Mapping[str, str] = {
 }
 
 
+CONVERSE_TEXT = paths("delta.text", "delta.toolUse.input", "delta.reasoningContent.text")
+INVOKE_TEXT = paths(
+    *("delta.text", "delta.thinking", "delta.partial_json", "contentBlockDelta.delta.text"),
+    *("contentBlockDelta.delta.toolUse.input", "generation", "outputText"),
+)
+"""Where an event of a stream has text, for an estimate should the stream be broken off."""
+
+
 def fold_converse(state: State, event: Body) -> None:
     """A Converse response or an event of ConverseStream, in the form of the wire or of boto3."""
     keep(state, event, "stopReason", "performanceConfig", "serviceTier", "trace")
     if isinstance(event.get("usage"), dict):
         state["usage"] = event["usage"]
         state["_done"] = True
-    delta = dig(event, ("delta", "text"))
-    if delta.__class__ is str:
-        see(state, delta)
+    if (seen := first(event, CONVERSE_TEXT)).__class__ is str:
+        see(state, seen)
 
 
 def read_converse(state: State, request: Request) -> Reading:
@@ -163,8 +171,7 @@ def fold_invoke(state: State, event: Body) -> None:
     results = event.get("results")
     if isinstance(results, list):
         state["_titan_output"] = _titan_output(results)
-    seen = dig(event, ("delta", "text")) or event.get("generation") or event.get("outputText")
-    if seen.__class__ is str:
+    if (seen := first(event, INVOKE_TEXT)).__class__ is str:
         see(state, seen)
 
 

@@ -86,6 +86,9 @@ def fold_chat(state: State, event: Body) -> None:
                 _fold_choice(state, choice)
 
 
+NAME, ARGUMENTS = paths("function.name", "function.arguments")
+
+
 def _fold_choice(state: State, choice: Body) -> None:
     if (reason := choice.get("finish_reason")) is not None:
         state.setdefault("_finish", {})[str(choice.get("index", 0))] = reason
@@ -94,6 +97,9 @@ def _fold_choice(state: State, choice: Body) -> None:
     seen = delta.get("content") or delta.get("reasoning_content") if isinstance(delta, dict) else choice.get("text")
     if seen.__class__ is str:
         see(state, seen)
+    elif isinstance(delta, dict) and isinstance(calls := delta.get("tool_calls"), list):
+        for call in calls:
+            see(state, "".join(value for value in (dig(call, NAME), dig(call, ARGUMENTS)) if isinstance(value, str)))
 
 
 def read_chat(state: State, request: Request) -> Reading:
@@ -111,6 +117,10 @@ def read_chat(state: State, request: Request) -> Reading:
 ENDS = ("completed", "incomplete", "failed", "cancelled")
 BACKGROUND = "the response goes on in the background: its usage comes when it is asked about"
 TERMINAL = tuple(f"response.{end}" for end in ENDS)
+TEXT_DELTAS = frozenset(
+    f"response.{what}.delta"
+    for what in ("output_text", "refusal", "function_call_arguments", "custom_tool_call_input", "reasoning_text")
+)
 
 
 def fold_responses(state: State, event: Body) -> None:
@@ -121,7 +131,7 @@ def fold_responses(state: State, event: Body) -> None:
         _fold_body(state, response, done=kind in TERMINAL)
     elif kind is None or "usage" in event:
         _fold_body(state, event, done=kind is None)
-    elif kind == "response.output_text.delta" and event.get("delta").__class__ is str:
+    elif kind in TEXT_DELTAS and event.get("delta").__class__ is str:
         see(state, event["delta"])
 
 
