@@ -17,7 +17,11 @@ from spanledger._estimate import Estimate, estimate, family_of
 from spanledger._types import Usage
 from spanledger.providers._reading import Reading
 
-OPERATIONS: Final = ("chat", "text_completion", "generate_content")
+APIS: Final = frozenset(
+    {"chat.completions", "completions", "responses", "messages", "complete", "generateContent", "interactions"}
+    | {"converse_stream", "invoke_model_with_response_stream"}
+)
+"""Endpoints whose request is the whole prompt and whose stream is text."""
 
 PROMPT: Final = (
     *("messages", "prompt", "input", "inputText", "message", "chat_history", "contents"),
@@ -77,7 +81,7 @@ class Prompt(NamedTuple):
 def completed(tally: Tally, reading: Reading) -> Reading:
     """The reading with what its stream did not say: input where none was reported, output as far as it was seen."""
     call = tally.call
-    if call.api.operation not in OPERATIONS or reading.note or not reading.billed:
+    if call.api.name not in APIS or reading.note or not reading.billed:
         return reading
     units = dict(reading.usage.units) if reading.usage else {}
     model = reading.response_model or call.request.model or ""

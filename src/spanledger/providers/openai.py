@@ -117,7 +117,7 @@ def read_chat(state: State, request: Request) -> Reading:
 ENDS = ("completed", "incomplete", "failed", "cancelled")
 BACKGROUND = "the response goes on in the background: its usage comes when it is asked about"
 TERMINAL = tuple(f"response.{end}" for end in ENDS)
-TEXT_DELTAS = frozenset(
+TEXT_DELTAS = tuple(
     f"response.{what}.delta"
     for what in ("output_text", "refusal", "function_call_arguments", "custom_tool_call_input", "reasoning_text")
 )
