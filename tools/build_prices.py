@@ -42,8 +42,9 @@ def build(wheel: Path, older: Path) -> Book:
     from_litellm.add(book, prices, litellm_version)
     from_litellm.add_retired(book, from_litellm.load(older), older.name.split("-")[1])
     derive.bedrock_names(book)
-    for provider in ("openai", "anthropic", "deepseek", "x-ai", "moonshotai"):
+    for provider in ("openai", "deepseek", "x-ai", "moonshotai"):
         derive.copy(book, provider, "azure", derive.on_azure)
+    derive.claude_on_azure(book)
     derive.places(book, prices, f"litellm {litellm_version}")
     curated.add(book)
     return book

@@ -12,6 +12,7 @@ from spanledger._types import Charge, Priced, Row, Usage
 from spanledger.prices import METERS, Engine
 from spanledger.providers._reading import Api, Reading, Request
 
+GROUNDED: Final = ("grounding_query", "grounding_prompt")
 BACKENDS: Final[Mapping[str, str]] = {"vertex": "vertex", "bedrock": "aws", "foundry": "azure"}
 """Whose cloud a client of another provider's API called: its price list applies."""
 
@@ -28,11 +29,12 @@ def price(  # noqa: PLR0913 - a keyword for each fact that decides a price
     """The charge of a response body as its provider sent it, as the ledger would store it.
 
     `response` is the decoded JSON body; `{"events": [...]}` for a stream, with `closed_by` where it was broken off;
-    `{"headers": {...}, "body": {...}}` where headers count. `provider` is OpenTelemetry's name or the book's (`openai`,
-    `azure`, `anthropic`, `aws`, `google`, `vertex`, ...), `api` the endpoint (`chat.completions`, `messages`,
-    `converse`, ...; guessed from the body where it is left out; `batch:` before it is a batch). `context` has what the
-    response does not say: `batch`, `deployment_type`, `region`, `base_url`, `headers`, `service_tier`, `contract`, and
-    maps of deployments or profiles to models. `at` is the start of the call, now where it is left out.
+    `{"headers": {...}, "body": {...}}` where headers count; `repeat` in a body says how many equal ones there are.
+    `provider` is OpenTelemetry's name or the book's (`openai`, `azure`, `anthropic`, `aws`, `google`, `vertex`, ...),
+    `api` the endpoint (`chat.completions`, `messages`, `converse`, ...; guessed from the body where it is left out;
+    `batch:` before it is a batch). `context` has what the response does not say: `batch`, `deployment_type`, `region`,
+    `base_url`, `headers`, `service_tier`, `contract`, and maps of deployments or profiles to models. `at` is the start
+    of the call, now where it is left out.
 
     Raises `ConfigurationError` for an API that no provider file reads.
     """
@@ -83,11 +85,34 @@ def _priced(row: Row, api: Api, reading: Reading, given: Given, asked: str | Non
     usage = reading.usage or (given.counted() if api.name in UNREPORTED else None)
     if usage is None:
         return Priced("unknown", reason=reading.note or "the response reported no usage")
-    usage = _with_containers(usage, given)
-    _rows.write_usage(row, usage)
+    usage = _less_free(_with_containers(usage, given), given)
+    _rows.write_usage(
+        row, usage._replace(units={unit: quantity * given.times for unit, quantity in usage.units.items()})
+    )
     names = (row["provider_name"], given.mapped(reading.response_model), given.mapped(asked))
-    priced = _engine(given).rate(usage, names, reading.context, given.at_ns)
+    priced = _times(_engine(given).rate(usage, names, reading.context, given.at_ns), given.times)
     return _meter._qualify(priced, usage, _source(reading), reading.note)
+
+
+def _times(priced: Priced, times: int) -> Priced:
+    """The price of so many equal responses: each is priced by itself, so that none is in another's context band."""
+    if times == 1 or priced.list_cost is None:
+        return priced
+    return priced._replace(
+        list_cost=priced.list_cost * times,
+        costs={unit: amount * times for unit, amount in (priced.costs or {}).items()},
+        contracted_cost=(priced.contracted_cost or 0) * times,
+        effective_cost=(priced.effective_cost or 0) * times,
+    )
+
+
+def _less_free(usage: Usage, given: Given) -> Usage:
+    """What is left to pay of grounded searches after the free ones that the caller still has."""
+    free = given.said.get("free_grounding_remaining")
+    searches = next((unit for unit in GROUNDED if unit in usage.units), None)
+    if not isinstance(free, int) or searches is None:
+        return usage
+    return usage._replace(units={**usage.units, searches: max(usage.units[searches] - free, 0)})
 
 
 def _source(reading: Reading) -> str:

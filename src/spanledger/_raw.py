@@ -83,6 +83,12 @@ class Given(NamedTuple):
         return int(self.started.timestamp()) * 10**9 + self.started.microsecond * 1000
 
     @property
+    def times(self) -> int:
+        """How many equal responses this one stands for."""
+        repeat = self.response.get("repeat")
+        return repeat if isinstance(repeat, int) and repeat > 0 else 1
+
+    @property
     def asked(self) -> Body:
         """What is known of the request: its body, where it was given beside the response."""
         asked = self.response.get("request")

@@ -245,3 +245,14 @@ def test_it_has_the_columns_that_a_ledger_stores():
     assert charge.usage == {"input": 10, "output": 10}
     assert charge.price_context == {"service_tier": "flex"}
     assert charge.price_ref.endswith(": openai/gpt-6.1-sol?tier=flex")
+
+
+def test_equal_responses_are_priced_each_by_itself():
+    charge = spanledger.price({**responses(200_000, 0), "repeat": 3}, provider="openai", api="responses", at=AT)
+    assert (charge.list_cost, charge.usage["input"]) == (Decimal("1.2"), 600_000)
+
+
+def test_searches_that_are_still_free_are_not_billed():
+    body = {**gemini(0, 0, "gemini-3.5-flash"), "candidates": [{"groundingMetadata": {"webSearchQueries": ["a", "b"]}}]}
+    charge = spanledger.price(body, provider="google", context={"free_grounding_remaining": 1}, at=AT)
+    assert charge.list_cost == Decimal("0.014")

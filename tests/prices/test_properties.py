@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanledger import prices
@@ -31,12 +31,14 @@ def usages(*units):
 SOME = usages("input", "cache_read", "cache_write_5m", "output", "reasoning")
 
 
+@settings(deadline=None)
 @given(UNBANDED, SOME, SOME)
 def test_two_usages_cost_what_their_sum_costs(model, one, other):
     both = {unit: one[unit] + other[unit] for unit in one}
     assert rate(both, model).list_cost == rate(one, model).list_cost + rate(other, model).list_cost
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["gpt-6.1-sol", "gpt-5.4", "gpt-4o"]), SOME)
 def test_the_parts_sum_to_the_whole_and_none_is_negative(model, units):
     priced = rate(units, model, "openai")
@@ -44,12 +46,14 @@ def test_the_parts_sum_to_the_whole_and_none_is_negative(model, units):
     assert min(priced.costs.values()) >= 0
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["gpt-6.1-sol", "gpt-5.4", "gpt-4o"]), SOME, st.sampled_from(["input", "output"]), COUNTS)
 def test_more_usage_never_costs_less(model, units, unit, more):
     grown = {**units, unit: units[unit] + more}
     assert rate(grown, model, "openai").list_cost >= rate(units, model, "openai").list_cost
 
 
+@settings(deadline=None)
 @given(st.integers(0, 600_000), st.integers(0, 600_000), st.integers(0, 10_000))
 def test_the_whole_request_is_in_one_band(fresh, cached, output):
     priced = rate({"input": fresh, "cache_read": cached, "output": output}, "gpt-6.1-sol", "openai")
@@ -58,11 +62,13 @@ def test_the_whole_request_is_in_one_band(fresh, cached, output):
     assert priced.costs["output"] == output * (15 if long else 10) * 10**9
 
 
+@settings(deadline=None)
 @given(SOME)
 def test_a_batch_costs_half(units):
     assert rate(units, "claude-opus-5-5", batch="true").list_cost * 2 == rate(units, "claude-opus-5-5").list_cost
 
 
+@settings(deadline=None)
 @given(SOME)
 def test_residency_adds_a_tenth(units):
     assert (
@@ -71,6 +77,7 @@ def test_residency_adds_a_tenth(units):
     )
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**6))
 def test_a_million_tiny_rows_lose_nothing(rows):
     assert rate({"input": 1}, "gpt-4.1-nano", "openai").list_cost * rows == rows * 10**8

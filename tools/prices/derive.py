@@ -113,6 +113,15 @@ def on_azure(entry: Entry) -> Entry:
     return entry._replace(when=dict(when), source=f"{entry.source}, as Global on Azure")
 
 
+def claude_on_azure(book: Book) -> None:
+    """Claude has one price on Azure, that of Anthropic, and no deployment but the Global one."""
+    known = set(book.names["azure"])
+    copy(book, "anthropic", "azure", only="claude")
+    models = sorted(set(book.names["azure"]) - known)
+    multiplier = {"name": "global-only", "when": {"deployment": "global"}, "factors": {"tokens": "1"}, "models": models}
+    book.multipliers.setdefault("azure", []).append({**multiplier, "source": "genai-prices, fallback of azure"})
+
+
 def places(book: Book, prices: Mapping[str, Mapping[str, object]], source: str) -> None:
     """Multipliers for places, from LiteLLM's uplifts: OpenAI's regions, Anthropic's `inference_geo`, Vertex regions."""
     for platform, name, field, when in UPLIFTS:

@@ -95,7 +95,7 @@ def beyond_free(*names: str) -> Callable[[Facts], Quantity | None]:
 
     def count(facts: Facts) -> Quantity | None:
         found = first(facts, *names)
-        free = first(facts, "free_allowance", "free", "free_grounding", "free_per_month", "free_queries") or Decimal(0)
+        free = first(facts, "free_allowance", "free", "free_grounding", "free_grounding_remaining") or Decimal(0)
         return None if found is None else max(found - free, Decimal(0))
 
     return count
