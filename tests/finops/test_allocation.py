@@ -179,7 +179,7 @@ class TestStatements:
         )
 
     def test_it_shows_itself(self, statement):
-        assert "total 1290.00, of which unallocated 0" in str(statement)
+        assert "total 1290.00, of which unallocated 0.00" in str(statement)
         assert "<table>" in statement._repr_html_()
         assert "checks: 4 tie" in statement._repr_html_()
 
@@ -333,3 +333,33 @@ def test_within_is_by_the_whole_period_where_a_driver_changes_midway(make_ledger
     pool = {"name": "platform", "amount": "30.00", "driver": "heads", "within": "direct_cost"}
     statement = allocate(make_ledger(*rows), plan(pool, drivers=drivers), "2026-11")
     assert of(statement, "feature", source="platform") == {"x": "22.50", "y": "7.50"}
+
+
+def test_measured_drivers_of_every_kind(make_ledger):
+    rows = [
+        {"team": "a", "duration_ms": 1.5, "usage": {"gpu_seconds": "0.25"}, "reasoning_tokens": 1, "list_cost": "1"},
+        {"team": "b", "duration_ms": 4.5, "usage": {"gpu_seconds": 1}, "reasoning_tokens": 4, "cache_read_tokens": 7},
+    ]
+    pools = [
+        {"name": driver, "amount": "100.00", "driver": driver}
+        for driver in ("latency", "usage.gpu_seconds", "reasoning_tokens", "cache_read_tokens", "direct_cost")
+    ]
+    statement = allocate(make_ledger(*rows), plan(*pools), "2026-11")
+    assert {pool["name"]: of(statement, "team", source=pool["name"]) for pool in pools} == {
+        "latency": {"a": "25.00", "b": "75.00"},
+        "usage.gpu_seconds": {"a": "20.00", "b": "80.00"},
+        "reasoning_tokens": {"a": "20.00", "b": "80.00"},
+        "cache_read_tokens": {"b": "100.00"},
+        "direct_cost": {"a": "100.00"},
+    }
+
+
+def test_each_day_is_divided_by_what_that_day_measured(make_ledger):
+    rows = [{"team": team, "started_at": f"2026-11-0{day}T09:00:00.000000Z"} for team, day in
+            (("a", 1), ("a", 2), ("b", 2), ("b", 2), ("b", 2))]  # fmt: skip
+    pool = {"name": "gateway", "amount": "900.00", "driver": "requests"}
+    period = "2026-11-01..2026-11-03"
+    ledger = make_ledger(*rows)
+    by_day = allocate(ledger, plan({**pool, "per": "day"}), period)
+    assert of(by_day, "team", source="gateway") == {"a": "37.50", "b": "22.50"}
+    assert of(allocate(ledger, plan(pool), period), "team", source="gateway") == {"a": "24.00", "b": "36.00"}

@@ -57,7 +57,7 @@ def test_allocate_shows_owners_and_whether_it_ties(run, plan, golden):
     code, out, _ = run("allocate", plan, golden.path, *PERIOD)
     assert code == 0
     assert "search   600.00   500.00  1,100.00  50.0%" in out
-    assert "total 2200.00, of which unallocated 0" in out
+    assert "total 2200.00, of which unallocated 0.00" in out
     assert "checks: 4 tie" in out
 
 

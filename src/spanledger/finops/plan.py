@@ -28,7 +28,11 @@ SHARED: Final = "(shared)"
 """What stands below the level that a cost was shared to: the team owns it, no one feature does."""
 BASES: Final = ("list_cost", "contracted_cost", "effective_cost")
 FIXED: Final = "fixed"
-RESERVED: Final = ("source", "kind", "method", "exact", "amount", "charges", "unpriced")
+RESERVED: Final = (
+    *("source", "kind", "method", "exact", "amount", "charges", "unpriced"),
+    *("driver", "first_day", "end_day", "pot_amount", "weight", "total", "part"),
+)
+"""Columns of every statement and its drivers: no level may have such a name."""
 HUNDRED: Final = 100
 WASTE_LEVEL: Final = "waste"
 """A level that every plan may have: whether a charge was paid for nothing, see `spanledger.finops.chains.waste`."""

@@ -28,12 +28,11 @@ def showback(statement: Statement, levels: Sequence[str]) -> View:
     """One row an owner, one column a source of cost, then `total`."""
     rows = grouped(statement.lines, [*levels, "source", "kind"], ["amount"])
     columns = sorted({(row["kind"] != "direct", row["source"], row["kind"]) for row in rows})
-    nothing = Decimal(0).quantize(statement.round_to)
     owners: dict[tuple[str, ...], dict[str, Any]] = {}
     for row in rows:
         key = tuple(row[level] for level in levels)
-        blank = {column_of(source, kind): nothing for _, source, kind in columns}
-        owner = owners.setdefault(key, {**dict(zip(levels, key, strict=True)), **blank, "total": nothing})
+        blank = {column_of(source, kind): statement.nothing for _, source, kind in columns}
+        owner = owners.setdefault(key, {**dict(zip(levels, key, strict=True)), **blank, "total": statement.nothing})
         owner[column_of(row["source"], row["kind"])] += row["amount"]
         owner["total"] += row["amount"]
     rows = sorted(owners.values(), key=lambda owner: -owner["total"])

@@ -105,6 +105,11 @@ class Statement:
         """Whether every check ties."""
         return all(check.ok for check in self.checks)
 
+    @property
+    def nothing(self) -> Decimal:
+        """Zero, at the scale of published amounts."""
+        return Decimal(0).quantize(min(self.round_to, Decimal(1)))
+
     @cached_property
     def total(self) -> Decimal:
         """The published total: the sum of `amount`, at every level alike."""
@@ -123,7 +128,7 @@ class Statement:
     def unallocated_by(self, level: str) -> Decimal:
         """What nobody owns at one level, such as `customer`."""
         owners = grouped(self.lines, [level], ["amount"])
-        return next((row["amount"] for row in owners if row[level] == UNALLOCATED), Decimal(0))
+        return next((row["amount"] for row in owners if row[level] == UNALLOCATED), self.nothing)
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -134,7 +139,7 @@ class Statement:
     def idle(self) -> Decimal:
         """What commitments cost while they lay idle, whoever pays it."""
         kinds = grouped(self.lines, ["kind"], ["amount"])
-        return next((row["amount"] for row in kinds if row["kind"] == IDLE), Decimal(0))
+        return next((row["amount"] for row in kinds if row["kind"] == IDLE), self.nothing)
 
     def by(self, *levels: str) -> View:
         """Owners with published and exact amounts; by levels of the plan, `source`, `kind` or `method`."""
@@ -143,7 +148,7 @@ class Statement:
     def owner(self, **owner: str) -> Decimal:
         """The published amount of one owner: `statement.owner(team="search")`."""
         rows = grouped(self.lines, list(owner), ["amount"])
-        return next((row["amount"] for row in rows if all(row[k] == v for k, v in owner.items())), Decimal(0))
+        return next((row["amount"] for row in rows if all(row[k] == v for k, v in owner.items())), self.nothing)
 
     def showback(self, *levels: str) -> View:
         """A memo of owners by source of cost, with total and share; it moves nothing in any book."""
