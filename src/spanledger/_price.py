@@ -80,7 +80,7 @@ def _charge(row: Row, api: Api, given: Given, request: Request) -> Charge:
 
 
 def _priced(row: Row, api: Api, reading: Reading, given: Given, asked: str | None) -> Priced:
-    if given.said.get("free_tier") or not (api.billed and reading.billed):
+    if given.free or not (api.billed and reading.billed):
         return Priced("not_billed", 0, reason=reading.note or "free of charge")
     usage = reading.usage or (given.counted() if api.name in UNREPORTED else None)
     if usage is None:

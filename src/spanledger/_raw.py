@@ -62,10 +62,12 @@ FACTS: Final = (
     *("deployment_type", "region", "traffic_type", "inference_geo", "speed", "size", "quality", "service_tier"),
     *("account", "commitment", "endpoint"),
 )
+PLANS: Final = ("tier", "plan", "billing", "billing_tier")
 MAPS: Final = ("deployment_map", "inference_profile_map", "model_map")
 """Keys of a context that map what hides a model to the model."""
 
 NO_ANSWER: Final = 400
+COUNTED: Final = ("tokens", "token_count")
 UNREPORTED: Final = frozenset({"audio.speech", "embedContent"})
 """Endpoints that bill by what was sent and need not report it."""
 
@@ -138,10 +140,15 @@ class Given(NamedTuple):
         tables = [self.said[name] for name in MAPS if isinstance(self.said.get(name), Mapping)]
         return next((str(table[model]) for table in tables if model in table), model)
 
+    @property
+    def free(self) -> bool:
+        """Whether the caller is on the provider's free tier."""
+        return bool(self.said.get("free_tier")) or "free" in (self.said.get(name) for name in PLANS)
+
     def failure(self) -> str | None:
         """The error that stands in the place of a response; a provider bills none that it answers with 4xx or 5xx."""
         error = self.response.get("error")
-        code = self.response.get("status_code") or dig(error, ("code",))
+        code = self.response.get("status_code") or self.said.get("status_code") or dig(error, ("code",))
         if isinstance(code, int) and code >= NO_ANSWER:
             return text(dig(error, ("type",))) or text(dig(error, ("status",))) or str(code)
         if isinstance(error, Mapping) and not self.response.keys() & {"usage", "usageMetadata", "output"}:
@@ -158,15 +165,26 @@ class Given(NamedTuple):
             else:
                 api.fold(state, body)
         tier = self.headers.get("x-gemini-service-tier")
-        return ({**state, "_tier": tier} if tier else state), unseen
+        if tier:
+            state["_tier"] = tier
+        if (model := text(self.said.get("image_model"))) is not None:
+            state["tools"] = [{"type": "image_generation", "model": model}]
+        return state, unseen
 
     def counted(self) -> Usage | None:
         """A quantity that no response reports, as the caller counted it."""
         characters = self.asked.get("input_length_chars")
         if isinstance(characters, int):
             return Usage({"characters": characters})
-        tokens = next((self.said[name] for name in ("input_tokens", "token_count") if name in self.said), None)
+        tokens = self._embedded() or next((count for name, count in self.said.items() if name.endswith(COUNTED)), None)
         return Usage({"input": tokens}) if isinstance(tokens, int) else None
+
+    def _embedded(self) -> int:
+        """The tokens that each embedding says it was made of."""
+        made = self.response.get("embeddings")
+        places = (("statistics", "tokenCount"), ("statistics", "token_count"))
+        counts = [dig(one, place) for one in made for place in places] if isinstance(made, list) else []
+        return sum(count for count in counts if isinstance(count, int))
 
 
 def host_of(url: str | None) -> str | None:

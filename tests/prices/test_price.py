@@ -256,3 +256,37 @@ def test_searches_that_are_still_free_are_not_billed():
     body = {**gemini(0, 0, "gemini-3.5-flash"), "candidates": [{"groundingMetadata": {"webSearchQueries": ["a", "b"]}}]}
     charge = spanledger.price(body, provider="google", context={"free_grounding_remaining": 1}, at=AT)
     assert charge.list_cost == Decimal("0.014")
+
+
+def image_tool(**more):
+    return responses(0, 0, tool_usage={"image_gen": {"input_tokens": 0, "output_tokens": 1000}}, **more)
+
+
+@pytest.mark.parametrize(
+    ("body", "context"),
+    [
+        (image_tool(tools=[{"type": "image_generation", "model": "gpt-image-1.5"}]), {}),
+        (image_tool(), {"image_model": "gpt-image-1.5"}),
+    ],
+)
+def test_an_image_tool_is_priced_at_its_own_model(body, context):
+    charge = spanledger.price(body, provider="openai", api="responses", context=context, at=AT)
+    assert (charge.cost_status, charge.list_cost) == ("exact", Decimal("0.032"))
+
+
+def test_an_image_tool_without_a_model_is_an_estimate():
+    charge = spanledger.price(image_tool(), provider="openai", api="responses", at=AT)
+    assert (charge.cost_status, charge.list_cost) == ("estimated", Decimal("0.04"))
+    assert "the image model is not named" in charge.cost_reason
+
+
+@pytest.mark.parametrize(
+    ("body", "context"),
+    [
+        ({"embeddings": [{"values": []}]}, {"input_tokens": 2048}),
+        ({"embeddings": [{"statistics": {"tokenCount": 2000}}, {"statistics": {"tokenCount": 48}}]}, {}),
+    ],
+)
+def test_an_embedding_that_reports_no_usage_is_priced_as_counted(body, context):
+    charge = spanledger.price(body, provider="google", requested_model="gemini-embedding-001", context=context, at=AT)
+    assert charge.list_cost == Decimal("0.0003072")

@@ -27,7 +27,11 @@ def with_tools(usage: Usage | None, state: State) -> Usage | None:
     if usage is None or not usage.usable or not ("tool_usage" in state or "output" in state):
         return usage
     extras = {unit: count for unit, count in _tools(state) if count}
-    return usage._replace(units={**usage.units, **extras}) if extras else usage
+    if not extras:
+        return usage
+    guessed = any(unit.endswith(f"@{IMAGE_MODEL}") for unit in extras) and _named(state) is None
+    flaw = f"the image model is not named: priced as {IMAGE_MODEL}" if guessed else None
+    return usage._replace(units={**usage.units, **extras}, flaw=usage.flaw or flaw)
 
 
 def _tools(state: State) -> Iterator[tuple[str, Quantity]]:
@@ -35,7 +39,7 @@ def _tools(state: State) -> Iterator[tuple[str, Quantity]]:
     preview = any(str(tool.get("type")).startswith("web_search_preview") for tool in tools)
     yield "web_search_preview" if preview else "web_search", _searches(state, items)
     yield "file_search", sum(item.get("type") == "file_search_call" for item in items)
-    yield from _images(state, [*items, *tools])
+    yield from _images(state)
 
 
 def _objects(value: Any) -> list[Mapping[str, Any]]:
@@ -51,18 +55,20 @@ def _searches(state: State, items: list[Mapping[str, Any]]) -> int:
     return sum(dig(item, ("action", "type")) in (None, "search") for item in calls)
 
 
-def _images(state: State, makers: list[Mapping[str, Any]]) -> Iterator[tuple[str, Quantity]]:
+def _images(state: State) -> Iterator[tuple[str, Quantity]]:
     reported = dig(state, ("tool_usage", "image_gen"))
     if isinstance(reported, Mapping) and "output_tokens_details" not in reported:
         reported = {**reported, "_image_tokens": reported.get("output_tokens")}
     usage = IMAGES.read(reported)
     if usage is not None and usage.usable:
-        model = _image_model(reported, makers)
+        model = _named(state) or IMAGE_MODEL
         for unit, count in usage.units.items():
             yield f"{unit}@{model}", count
 
 
-def _image_model(reported: Any, makers: list[Mapping[str, Any]]) -> str:
+def _named(state: State) -> str | None:
     """The image model, as the usage, an image in the output or the tool of the request names it."""
+    makers = [*_objects(state.get("output")), *_objects(state.get("tools"))]
     named = [maker.get("model") for maker in makers if str(maker.get("type")).startswith("image_generation")]
-    return next((name for name in (dig(reported, ("model",)), *named) if isinstance(name, str) and name), IMAGE_MODEL)
+    reported = dig(state, ("tool_usage", "image_gen", "model"))
+    return next((name for name in (reported, *named) if isinstance(name, str) and name), None)
