@@ -124,7 +124,7 @@ def one(**rule):
         (one(copy="input_tokens"), "which is number: an owner comes from text"),
         (one(template="fixed"), "template has no {field}"),
         (one(map={}, by="team"), "map takes a table of text to text"),
-        (one(map="missing.csv", by="team"), "map is 'missing.csv', which cannot be read"),
+        (one(map="missing.csv", by="team"), "map 'missing.csv' cannot be read"),
         (one(value="a", until=date(2026, 1, 1), **{"from": date(2026, 2, 1)}), "until is 2026-01-01, not after from"),
         ({"team": {"default": "x", "rules": [{"name": "r", "value": "a"}] * 2}}, "rule 'r' has two versions at once"),
         ({"team": {"default": "x", "rules": ["r"]}}, "rule number 1 is 'r', and must be a table"),
@@ -161,7 +161,9 @@ def test_a_mapping_table_may_be_a_csv_file(tmp_path):
     )
     assert Rules.load(plan).resolve({"service_name": "bot"}) == {"team": "support"}
     (tmp_path / "owners.csv").write_text("service,team\nranker\n")
-    with pytest.raises(PlanError, match=r"rules.toml: tag 'team': rule 'owners': map is 'owners.csv', whose line 2"):
+    with pytest.raises(
+        PlanError, match=r"rules.toml: tag 'team': rule 'owners': map 'owners.csv' has no second column in line 2"
+    ):
         Rules.load(plan)
 
 

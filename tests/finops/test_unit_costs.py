@@ -71,7 +71,7 @@ def test_revenue_comes_as_a_mapping_a_frame_or_a_file(golden, tmp_path, kind):
             "needs the columns customer and revenue, and has who",
         ),
         ({"acme": "much"}, "customer", "revenue: 'much' is not an amount"),
-        ("absent.csv", "customer", "absent.csv: cannot be read"),
+        ("absent.csv", "customer", "absent.csv cannot be read"),
         (7, "customer", "takes a mapping, a CSV file, or a pandas, polars or Arrow table, not int"),
         ({}, "feature", "'feature' is no level of the statement: team, billed_model, customer"),
     ],

@@ -59,7 +59,7 @@ def largest_remainder(amount: int, weights: Mapping[Key, Number]) -> dict[Key, i
     sign = -1 if amount < 0 else 1
     parts = {key: divmod(abs(amount) * weight, total) for key, weight in shares.items()}
     missing = abs(amount) - sum(floor for floor, _ in parts.values())
-    first = sorted(parts, key=lambda key: (-parts[key][1], -shares[key], key))[:missing]
+    first = set(sorted(parts, key=lambda key: (-parts[key][1], -shares[key], key))[:missing])
     return {key: sign * (floor + (key in first)) for key, (floor, _) in parts.items()}
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from spanledger.errors import PlanError
 from spanledger.finops._exact import to_femto
+from spanledger.finops._reading import csv_rows
 
 Given: TypeAlias = "Mapping[str, Any] | str | Path | Any"
 
@@ -41,12 +41,7 @@ def _femto(name: str, amount: Any) -> int:
 
 def _rows(given: Any, value: str) -> Iterable[Mapping[str, Any]]:
     if isinstance(given, str | Path):
-        try:
-            with Path(given).open(encoding="utf-8", newline="") as lines:
-                return list(csv.DictReader(lines))
-        except OSError as error:
-            msg = f"{value}: {given}: cannot be read: {error.strerror}"
-            raise PlanError(msg) from None
+        return csv_rows(Path(given), lambda what: PlanError(f"{value}: {given} {what}"))
     return _rows_of_table(given, value)
 
 

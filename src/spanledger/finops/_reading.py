@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -36,6 +37,20 @@ def load_toml(path: Path) -> dict[str, Any]:
         msg = f"{path}: cannot be read: {error.strerror}"
         raise PlanError(msg) from None
     return data
+
+
+def csv_rows(path: Path, wrong: Callable[[str], PlanError]) -> list[dict[str, str]]:
+    """The rows of a CSV file with a header, cells without one left out; `wrong` makes the error of what ails it."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            rows = list(csv.DictReader(lines, restkey=""))
+    except OSError as error:
+        raise wrong(f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise wrong("is not UTF-8 text") from None
+    except csv.Error as error:
+        raise wrong(f"is no CSV file: {error}") from None
+    return [{name: cell for name, cell in row.items() if name} for row in rows]
 
 
 class Section:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -16,7 +15,7 @@ from spanledger.errors import PlanError
 from spanledger.finops._conditions import Fields, When, read_when
 from spanledger.finops._exact import tied, to_femto
 from spanledger.finops._periods import Period
-from spanledger.finops._reading import Section
+from spanledger.finops._reading import Section, csv_rows
 
 SOURCES = ("amount", "lines", "take", "bill")
 
@@ -49,14 +48,14 @@ class Bill:
     day: str = "ChargePeriodStart"
     only: Mapping[str, str] | None = None
 
-    def within(self, period: Period) -> int:
-        """The sum of the amounts whose day is in the period."""
-        return sum(self._amount(row) for row in _rows(self.path) if self._wanted(row, period))
-
-    def _wanted(self, row: Mapping[str, Any], period: Period) -> bool:
-        if any(str(row.get(name)) != value for name, value in (self.only or {}).items()):
-            return False
-        return period.start <= self._day(row) < period.end
+    def by_day(self) -> dict[date, int]:
+        """The sum of the amounts of each day."""
+        days: dict[date, int] = {}
+        for row in _rows(self.path, self.where):
+            if all(str(row.get(name)) == value for name, value in (self.only or {}).items()):
+                day = self._day(row)
+                days[day] = days.get(day, 0) + self._amount(row)
+        return days
 
     def _day(self, row: Mapping[str, Any]) -> date:
         value = row.get(self.day)
@@ -91,12 +90,13 @@ class Cost:
 
         The whole is rounded to 1e-15 where days do not divide it, and the segments sum to the whole.
         """
-        exact = {number: self._exact(segment) for number, segment in enumerate(segments)}
+        billed = self.bill.by_day() if self.bill else {}
+        exact = {number: self._exact(segment, billed) for number, segment in enumerate(segments)}
         return list(tied(exact, round(sum(exact.values(), Fraction(0)))).values())
 
-    def _exact(self, period: Period) -> Fraction:
+    def _exact(self, period: Period, billed: Mapping[date, int]) -> Fraction:
         lines = sum((line.within(period) for line in self.lines), Fraction(0))
-        return lines + (self.bill.within(period) if self.bill else 0)
+        return lines + sum(amount for day, amount in billed.items() if period.start <= day < period.end)
 
 
 def _stored(value: Any) -> int:
@@ -145,15 +145,14 @@ def _read_bill(section: Section, given: Any, folder: Path) -> Bill:
     return bill
 
 
-def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
+def _rows(path: Path, where: str) -> Iterator[Mapping[str, Any]]:
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 
         for batch in pq.ParquetFile(path).iter_batches():
             yield from batch.to_pylist()
         return
-    with path.open(encoding="utf-8", newline="") as lines:
-        yield from csv.DictReader(lines)
+    yield from csv_rows(path, lambda what: PlanError(f"{where}: bill {path.name!r} {what}"))
 
 
 def by_days(segments: Sequence[Period]) -> dict[int, int]:

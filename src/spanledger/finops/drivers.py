@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -13,7 +12,7 @@ from typing import Final, NamedTuple
 
 from spanledger.finops import _sql
 from spanledger.finops._conditions import ALWAYS, When
-from spanledger.finops._reading import Section, nearest
+from spanledger.finops._reading import Section, csv_rows, nearest
 
 EVEN: Final = "even"
 SEAT: Final = "seat"
@@ -127,14 +126,11 @@ def _refuse_two_at_once(section: Section, versions: list[Basis]) -> None:
 def _read_telemetry(section: Section, path: Path) -> dict[date, dict[str, Decimal]]:
     """A CSV file of `date,key,value`."""
     days: dict[date, dict[str, Decimal]] = {}
-    try:
-        with path.open(encoding="utf-8", newline="") as lines:
-            for number, row in enumerate(csv.DictReader(lines), 2):
-                day, key, value = _telemetry_row(section, path, number, row)
-                owners = days.setdefault(day, {})
-                owners[key] = owners.get(key, Decimal(0)) + value
-    except OSError as error:
-        raise section.error("file", f"is {path.name!r}, which cannot be read: {error.strerror}") from None
+    rows = csv_rows(path, lambda what: section.error("file", f"{path.name!r} {what}"))
+    for number, row in enumerate(rows, 2):
+        day, key, value = _telemetry_row(section, path, number, row)
+        owners = days.setdefault(day, {})
+        owners[key] = owners.get(key, Decimal(0)) + value
     return days
 
 

@@ -7,7 +7,6 @@ none does, the tag has its default.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Any, Final, Protocol
 
 from spanledger.finops import _sql
 from spanledger.finops._conditions import Facts, Field, Fields, When, derived, read_when
-from spanledger.finops._reading import Section, load_toml
+from spanledger.finops._reading import Section, csv_rows, load_toml
 
 _PART: Final = re.compile(r"\{([^{}]+)\}")
 
@@ -280,14 +279,10 @@ def _read_map(section: Section, folder: Path) -> dict[str, str]:
 
 
 def _csv_map(section: Section, path: Path) -> dict[str, str]:
-    try:
-        with path.open(encoding="utf-8", newline="") as lines:
-            rows = list(csv.reader(lines))[1:]
-    except OSError as error:
-        raise section.error("map", f"is {path.name!r}, which cannot be read: {error.strerror}") from None
-    bad = next((number for number, row in enumerate(rows, 2) if len(row) < 2), None)  # noqa: PLR2004 - key and owner
+    rows = [list(row.values()) for row in csv_rows(path, lambda what: section.error("map", f"{path.name!r} {what}"))]
+    bad = next((number for number, row in enumerate(rows, 2) if len(row) < 2 or row[1] is None), None)  # noqa: PLR2004 - key and owner
     if bad:
-        raise section.error("map", f"is {path.name!r}, whose line {bad} has no second column")
+        raise section.error("map", f"{path.name!r} has no second column in line {bad}")
     return {row[0]: row[1] for row in rows}
 
 

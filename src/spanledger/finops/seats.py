@@ -7,7 +7,6 @@ unassigned: its charge has no team, and the statement shows it as unallocated.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +22,7 @@ from spanledger._units import FEMTO, money_text
 from spanledger.errors import PlanError
 from spanledger.finops._exact import largest_remainder, to_femto
 from spanledger.finops._periods import Given, Period, read_period
+from spanledger.finops._reading import csv_rows
 from spanledger.finops.drivers import SEAT
 
 COLUMNS: Final = (
@@ -84,12 +84,8 @@ def read(path: str | PathLike[str], *, tool: str = "") -> list[Seat]:
     `assigning_team`, `plan_type`, `created_at`, `last_activity_at`, `pending_cancellation_date`.
     """
     file = Path(path)
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            return [_seat(file.name, number, row, tool) for number, row in enumerate(csv.DictReader(lines), 2)]
-    except OSError as error:
-        msg = f"{file}: cannot be read: {error.strerror}"
-        raise PlanError(msg) from None
+    rows = csv_rows(file, lambda what: PlanError(f"{file} {what}"))
+    return [_seat(file.name, number, row, tool) for number, row in enumerate(rows, 2)]
 
 
 def charges(seats: Iterable[Seat], period: Given, *, prorated: bool = False) -> list[dict[str, Any]]:
@@ -186,8 +182,8 @@ def quantity_of(number: Fraction) -> int | str:
     return int(number) if number.denominator == 1 else money_text(round(number * FEMTO))
 
 
-def _seat(file: str, line: int, row: Mapping[str | None, Any], tool: str) -> Seat:
-    cells = {ALIASES.get(name, name): (value or "").strip() for name, value in row.items() if isinstance(name, str)}
+def _seat(file: str, line: int, row: Mapping[str, Any], tool: str) -> Seat:
+    cells = {ALIASES.get(name, name): (value or "").strip() for name, value in row.items()}
     where = f"{file}: line {line}"
     return Seat(
         tool=cells.get("tool") or tool or _missing(where, "tool"),
