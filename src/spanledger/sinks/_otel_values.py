@@ -6,7 +6,6 @@ A span carries doubles and text only, so an amount is shown as the nearest doubl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
@@ -27,14 +26,20 @@ def usd(row: Row) -> float | None:
     return float(amount) if amount is not None and row.get("currency", "USD") == "USD" else None
 
 
-def _side_cost(row: Row, side: str) -> float | None:
-    """The part of the cost that tokens of one side caused, in proportion where a contract changed the whole."""
-    costs, total = row.get("costs"), usd(row)
-    if not costs or total is None:
-        return None
-    part = sum(Decimal(amount) for unit, amount in costs.items() if _side(unit) == side)
-    listed = Decimal(row["list_cost"])
-    return float(part) if float(listed) == total or not listed else float(part / listed) * total
+def costs_of(row: Row) -> Attributes:
+    """The cost and what each side of the call caused of it, in proportion where a contract changed the whole."""
+    total = usd(row)
+    if total is None:
+        return {}
+    costs = row.get("costs")
+    if not costs:
+        return {"total_cost": total}
+    sides = {"input": 0.0, "output": 0.0, "": 0.0}
+    for unit, amount in costs.items():
+        sides[_side(unit)] += float(amount)
+    listed = float(row["list_cost"])
+    factor = 1.0 if listed == total or not listed else total / listed
+    return {"total_cost": total, "input_cost": sides["input"] * factor, "output_cost": sides["output"] * factor}
 
 
 @lru_cache(maxsize=1024)
@@ -44,11 +49,9 @@ def _side(unit: str) -> str:
 
 
 def _mlflow_cost(row: Row) -> str | None:
-    total = usd(row)
-    if total is None:
+    if "total_cost" not in row:
         return None
-    parts = {"input_cost": _side_cost(row, "input"), "output_cost": _side_cost(row, "output"), "total_cost": total}
-    return _json({name: amount or 0.0 for name, amount in parts.items()})
+    return _json({name: row.get(name, 0.0) for name in ("input_cost", "output_cost", "total_cost")})
 
 
 def _langfuse_usage(row: Row) -> str | None:
@@ -57,10 +60,10 @@ def _langfuse_usage(row: Row) -> str | None:
 
 
 def _langfuse_cost(row: Row) -> str | None:
-    total = usd(row)
-    if total is None:
+    if "total_cost" not in row:
         return None
-    return _json({**{unit: float(amount) for unit, amount in row.get("costs", {}).items()}, "total": total})
+    units = {unit: float(amount) for unit, amount in row.get("costs", {}).items()}
+    return _json({**units, "total": row["total_cost"]})
 
 
 def _json(value: Mapping[str, Any]) -> str:
@@ -113,9 +116,6 @@ VALUES: Final[Mapping[str, Read]] = {
     "input_image_tokens": _unit("input_image", "cache_read_image"),
     "output_audio_tokens": _unit("output_audio"),
     "output_image_tokens": _unit("output_image"),
-    "total_cost": usd,
-    "input_cost": lambda row: _side_cost(row, "input"),
-    "output_cost": lambda row: _side_cost(row, "output"),
     "mlflow_cost": _mlflow_cost,
     "langfuse_usage": _langfuse_usage,
     "langfuse_cost": _langfuse_cost,
@@ -146,12 +146,12 @@ class Names:
         self._tags = _compiled(TAGS, chosen)
         self._end = _compiled(END, chosen)
         self._named = {name.value for name in TAGS if name.profile in chosen}
-        self._opening = lru_cache(maxsize=1024)(self._opening_of)
+        self._opening = lru_cache(maxsize=4096)(self._opening_of)
         self._tagging = lru_cache(maxsize=4096)(self._tagging_of)
 
-    def start(self, row: Row) -> Attributes:
-        """What is known when the call begins, tags apart. Not to be changed."""
-        return self._opening(tuple(map(row.get, OPENING)))
+    def start(self, row: Row, tags: Mapping[str, str]) -> Attributes:
+        """What is known when the call begins, tags included. Not to be changed."""
+        return self._opening(tuple(map(row.get, OPENING)), tuple(tags.items()))
 
     def tags(self, tags: Mapping[str, str]) -> Attributes:
         """The attributes of some tags. Not to be changed."""
@@ -159,10 +159,10 @@ class Names:
 
     def end(self, row: Row) -> Attributes:
         """What the finished call adds: usage, cost, identity."""
-        return _read(self._end, row)
+        return _read(self._end, {**row, **costs_of(row)})
 
-    def _opening_of(self, values: tuple[Any, ...]) -> Attributes:
-        return _read(self._start, dict(zip(OPENING, values, strict=True)))
+    def _opening_of(self, values: tuple[Any, ...], tags: tuple[tuple[str, str], ...]) -> Attributes:
+        return {**_read(self._start, dict(zip(OPENING, values, strict=True))), **self.tags(dict(tags))}
 
     def _tagging_of(self, items: tuple[tuple[str, str], ...]) -> Attributes:
         tags = dict(items)

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from opentelemetry.context import Context, get_value
+from opentelemetry.trace import SpanKind
 
 from spanledger import _faults
 from spanledger.sinks._spans import CALL, Traced, is_model_call
@@ -55,7 +56,7 @@ class TagProcessor:
         if self._served is None:
             return
         scope = span.instrumentation_scope.name
-        if scope == OURS and is_model_call(span):
+        if scope == OURS and span.kind is SpanKind.CLIENT:
             return
         _, tags_in, attributes = self._served
         tags = tags_in(parent_context)

@@ -6,7 +6,6 @@ span gets our tags and cost, and no second one is opened.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import time
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from opentelemetry.trace import Span, SpanContext, StatusCode, get_current_span,
 
 from spanledger import _model_spans
 from spanledger._model_spans import USAGE
+from spanledger._tags import restore
 from spanledger._types import Charge, Row
 from spanledger.sinks._otel_values import Names
 
@@ -59,12 +59,6 @@ def _sum_maps(maps: list[Mapping[str, Any]]) -> dict[str, str]:
     return {key: str(sum(Decimal(one[key]) for one in maps if key in one)) for key in keys}
 
 
-def restore(token: Any) -> None:
-    """Undoes an `attach`, in silence where it was made in another context: nothing leaked there."""
-    with contextlib.suppress(ValueError):
-        token.var.reset(token)
-
-
 class Untraced:
     """No span of this call, only where in a trace it was made."""
 
@@ -100,7 +94,7 @@ class Traced(Untraced):
 
     __slots__ = ("_carrier", "_names", "_span", "_tags")
 
-    def __init__(self, parent: SpanContext, names: Names, tags: Mapping[str, Any], span: Span | None = None) -> None:
+    def __init__(self, parent: SpanContext, names: Names, tags: Mapping[str, str], span: Span | None = None) -> None:
         """`span` is our own, where one was opened; it has the tags already."""
         super().__init__(parent)
         self._names = names
@@ -138,7 +132,7 @@ class Traced(Untraced):
         own = span.get_span_context()
         self.trace_id, self.span_id = f"{own.trace_id:032x}", f"{own.span_id:016x}"
         self.parent_span_id = f"{span.parent.span_id:016x}" if span.parent is not None else None
-        span.set_attributes(self._tags)
+        span.set_attributes(self._names.tags(self._tags))
         self._carrier = _Note.on(span)
         self._carrier.open()
 

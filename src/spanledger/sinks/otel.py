@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from opentelemetry import trace
-from opentelemetry.context import Context, get_value
+from opentelemetry.context import Context, get_current
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import (
     NoOpTracerProvider,
@@ -100,14 +100,15 @@ class OTel:
     def begin(self, row: Row) -> SpanHandle | None:
         """The span of a call that starts here, `None` where there is no trace at all."""
         tracer = self._tracer_now()
-        current = get_current_span()
+        here = get_current()
+        current = get_current_span(here)
         parent = current.get_span_context()
         if tracer is None:
             return Untraced(parent) if parent.is_valid else None
         policy = self._policy.get(row["provider_name"]) or self._policy["*"]
-        if policy == "off" or any(get_value(key) for key in SUPPRESSED):
+        if policy == "off" or here.get(SUPPRESSED[0]) or here.get(SUPPRESSED[1]):
             return Untraced(parent)
-        tags = self._names.tags(tags_of(row))
+        tags = tags_of(row)
         outer = current if is_model_call(current) else claim(row.get("request_model"))
         if outer is not None or policy == "annotate" or row.get("_native_span"):
             call = Traced(parent, self._names, tags)
@@ -116,10 +117,10 @@ class OTel:
             return call
         return Traced(parent, self._names, tags, self._open(tracer, row, tags))
 
-    def _open(self, tracer: Tracer, row: Row, tags: Mapping[str, Any]) -> Span:
+    def _open(self, tracer: Tracer, row: Row, tags: Mapping[str, str]) -> Span:
         model = row.get("request_model")
         name = f"{row['operation']} {model}" if model else row["operation"]
-        return tracer.start_span(name, kind=SpanKind.CLIENT, attributes={**self._names.start(row), **tags})
+        return tracer.start_span(name, kind=SpanKind.CLIENT, attributes=self._names.start(row, tags))
 
     def _tracer_now(self) -> Tracer | None:
         """The tracer of the provider in force; asked anew only when the provider changes."""
