@@ -217,8 +217,8 @@ def page() -> str:
 def _page() -> Iterator[str]:
     yield "# OpenTelemetry: attributes, metrics, settings"
     yield ""
-    yield "Made from the tables in `spanledger.sinks._otel_names`, `spanledger.sinks._metric_names` and"
-    yield f"`spanledger._settings` by `tools/otel_pages.py`. Version of the names: {VERSION}."
+    yield "Made from the tables in `spanledger.sinks._otel_names` and `spanledger.sinks._metric_names` by"
+    yield f"`tools/otel_pages.py`. Version of the names: {VERSION}."
     yield ""
     yield "## Attributes of a call's span"
     yield ""
@@ -234,8 +234,18 @@ def _page() -> Iterator[str]:
     yield from _table(("Metric", "In Prometheus", "Kind", "Unit", "By", "Profile", "What it is"), _metrics())
     yield ""
     yield "`tags` are those of the setting `metric_tags`: `team`, `feature` and `environment` by default."
+
+
+def settings_page() -> str:
+    """The reference page of every setting."""
+    return "\n".join(_settings_page()) + "\n"
+
+
+def _settings_page() -> Iterator[str]:
+    yield "# Settings"
     yield ""
-    yield "## Settings"
+    yield "The keyword arguments of `configure` and `instrument`. What code gives beats the environment. Made from"
+    yield "`spanledger._settings` by `tools/otel_pages.py`."
     yield ""
     yield from _table(("Setting", "Environment variable", "Default", "What it does"), _settings())
 
@@ -290,6 +300,7 @@ def _settings() -> Rows:
 
 FILES: Final = {
     "docs/reference/otel.md": page,
+    "docs/reference/settings.md": settings_page,
     "deploy/grafana/spanledger.json": dashboard,
     "deploy/prometheus/spanledger.rules.yml": rules,
 }
