@@ -1,9 +1,9 @@
 """What the price book makes of data that is not ours: golden cases, other price lists, recorded traffic, usage bodies.
 
-    python tools/price_coverage.py [golden] [compare] [corpus] [usages] [--shared ../shared] [--usages usages.json]
+    python tools/price_coverage.py [golden] [compare] [corpus] [usages] [peer] [--shared DIR] [--usages usages.json]
 
 Prints a table for each. `shared` is a directory with `data/pricing/golden.jsonl`, `data/pricing/compare.csv` and
-`data/corpus/cases.jsonl.gz`; `usages` is `tests/dataset/usages.json` of genai-prices.
+`data/corpus/cases.jsonl.gz`; `usages` is `tests/dataset/usages.json` of genai-prices, which `peer` needs installed.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import csv
 import gzip
 import json
 import os
+import random
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -259,6 +261,41 @@ def show_usages(path: Path) -> None:
     _table(found, ("exact", "estimated", "partial", "unknown", "same as genai-prices", "not the same"))
 
 
+def peer(rounds: int = 4) -> Iterator[tuple[str, str]]:
+    """Prices random usages of every model of genai-prices with both: provider, and how the two compare."""
+    import genai_prices
+    from genai_prices.data import providers
+
+    chance = random.Random(1)  # noqa: S311 -- no secret: the same usages every time
+    at = datetime(2026, 11, 16, 12, tzinfo=timezone.utc)
+    for provider in providers:
+        for model in provider.models:
+            for _ in range(rounds):
+                fresh, cached, output = (chance.randrange(most) for most in (400_000, 100_000, 9000))
+                usage = genai_prices.Usage(input_tokens=fresh + cached, cache_read_tokens=cached, output_tokens=output)
+                theirs = model.calc_price(usage, provider, genai_request_timestamp=at).total_price
+                ours = prices.rate(
+                    Usage({"input": fresh, "cache_read": cached, "output": output}),
+                    provider_name=provider.id,
+                    response_model=model.id,
+                    request_model=None,
+                    context={"deployment_type": "GlobalStandard"},
+                    at_ns=int(at.timestamp()) * 10**9,
+                )
+                yield provider.id, _verdict(ours.list_cost, theirs)
+
+
+def _verdict(ours: int | None, theirs: Decimal) -> str:
+    if ours is None:
+        return "no price of ours"
+    return "same" if Decimal(money_text(ours)) == theirs else "not the same"
+
+
+def show_peer() -> None:
+    """How often the two come to the same amount, by provider."""
+    _table(Counter(peer()), ("same", "not the same", "no price of ours"))
+
+
 def _table(found: Counter[tuple[str, str]], columns: tuple[str, ...]) -> None:
     names = sorted({name for name, _ in found})
     width = max((len(name) for name in names), default=0)
@@ -283,6 +320,9 @@ def main() -> int:
         if what in arguments.what:
             print(f"== {what}")
             show(arguments.shared)
+    if "peer" in arguments.what:
+        print("== peer: random usages of every model of genai-prices")
+        show_peer()
     if "usages" in arguments.what and arguments.usages is not None:
         print("== usages")
         show_usages(arguments.usages)

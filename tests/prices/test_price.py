@@ -178,6 +178,7 @@ UNSURE = [
     ("estimated", "azure", "chat.completions", chat(10, 10), {}, "no deployment stated"),
     ("estimated", "openai", "responses", responses(10, 10, service_tier="warp"), {}, "tier=warp"),
     ("estimated", "openai", "chat.completions", chat(10, 10, "gpt-4"), {"service_tier": "flex"}, "tier=flex"),
+    ("estimated", "perplexity", "chat.completions", chat(10, 10, "sonar"), {}, "search context"),
     ("unknown", "azure", "responses", {**responses(10, 10), "model": "prod"}, {}, "no price for prod on azure"),
     ("unknown", "aws", "converse", converse(1, 1), {
         "model_id": "arn:aws:bedrock:us-east-1:1:application-inference-profile/k3x9"

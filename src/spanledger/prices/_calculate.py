@@ -26,6 +26,9 @@ FLAT: Final = frozenset({"call", "query", "prompt", "request", "minute", "hour",
 ASSUMED: Final[Mapping[str, str]] = {"cache_read": "input", "cache_write": "input"}
 """What a model without a price for its cache charges, as far as anyone knows: its price of input. An estimate."""
 
+FEE: Final = "the fee of a request depends on its search context"
+"""Why the price of a model that charges for the request itself, beside its tokens, is an estimate."""
+
 SILENT: Final = frozenset({"region", "size", "quality"})
 """Dimensions that only narrow others: a price that does not name them holds for all of them."""
 
@@ -96,6 +99,9 @@ def compile_plan(model: str, rows: Iterable[Row], book: Platform, dims: Mapping[
 
 def _readied(band: Band, version: str) -> Band:
     """Puts the plain rates apart."""
+    if band.rates.get("requests"):
+        band.doubts["requests"] = FEE
+        return band
     first = band.ids.get("input") or next(iter(band.ids.values()), "")
     rates = band.rates.items()
     plain = {
@@ -231,8 +237,10 @@ def quick(plan: Plan, units: Mapping[str, Quantity]) -> Priced | None:
 
 def evaluate(plan: Plan, usage: Usage, book: str) -> Priced:
     """Prices a usage by a plan. `book` is the version that the row ids come from."""
+    band = _band_of(plan.bands, usage.units)
+    if band.rates.get("requests"):
+        usage = usage._replace(units={"requests": 1, **usage.units})
     units = usage.units
-    band = _band_of(plan.bands, units)
     amounts = _amounts(band, units)
     if amounts.missing or band.doubts or usage.flaw:
         return _doubtful(plan, band, usage, amounts, book)
