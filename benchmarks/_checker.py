@@ -54,5 +54,8 @@ class Checker:
         assert self._process.stdout
         self._process.stdin.write(f"{what} {ledger}\n")
         self._process.stdin.flush()
-        rows, different = self._process.stdout.readline().split()
-        return int(rows), int(different)
+        answer = self._process.stdout.readline().split()
+        if len(answer) != 2:
+            msg = f"the checker ended with {self._process.wait()}"
+            raise RuntimeError(msg)
+        return int(answer[0]), int(answer[1])
