@@ -64,7 +64,7 @@ UNITS: Final[Mapping[str, Unit]] = {
         Unit("annotated_pages", "page"),
         Unit("search_units", "search unit"),
         Unit("requests", "request"),
-        Unit("router_tokens", "token"),
+        Unit("router_tokens", "routed token"),
         Unit("training_tokens", "training token"),
         Unit("container_1g", "minute"),
         Unit("container_4g", "minute"),

@@ -84,6 +84,10 @@ EXACT = [
     ("azure", "chat.completions", chat(100_000, 0), {"deployment_type": "GlobalStandard"}, "0.25"),
     ("azure", "chat.completions", chat(100_000, 0), {"deployment_type": "Standard", "region": "northeurope"}, "0.33"),
     ("azure", "chat.completions", chat(100_000, 0), {"deployment_type": "GlobalBatch"}, "0.125"),
+    (
+        *("azure", "chat.completions", chat(100_000, 0)),
+        *({"requested_model": "model-router", "deployment_type": "GlobalStandard"}, "0.264"),
+    ),
     ("azure", "ptu-meter", {"ptus": 100, "hours": 730}, {"deployment_type": "GlobalProvisionedManaged"}, "73000"),
     ("anthropic", "messages", message(cache_creation_input_tokens=1000), {}, "0.085"),
     ("anthropic", "messages", message(speed="fast", inference_geo="us"), {}, "0.176"),
@@ -180,6 +184,9 @@ UNSURE = [
     ("estimated", "openai", "chat.completions", chat(10, 10, "gpt-4"), {"service_tier": "flex"}, "tier=flex"),
     ("estimated", "perplexity", "chat.completions", chat(10, 10, "sonar"), {}, "search context"),
     ("unknown", "azure", "responses", {**responses(10, 10), "model": "prod"}, {}, "no price for prod on azure"),
+    ("unknown", "azure", "responses", {**responses(10, 10), "model": "prod"}, {
+        "requested_model": "model-router"
+    }, "no price for prod on azure"),
     ("unknown", "aws", "converse", converse(1, 1), {
         "model_id": "arn:aws:bedrock:us-east-1:1:application-inference-profile/k3x9"
     }, "hides its model"),

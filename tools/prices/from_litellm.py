@@ -152,7 +152,7 @@ def add(book: Book, prices: Mapping[str, Mapping[str, Any]], version: str) -> No
 
 def _add_azure(book: Book, name: str, fields: Mapping[str, Any], source: str) -> None:
     """What it calls an Azure model without a place is the Global price, except that of embeddings."""
-    if "/" in name or fields.get("mode") == "embedding":
+    if "/" in name or "router" in name or fields.get("mode") == "embedding":
         return
     when = {"deployment": "global"}
     _fill(book, "azure", name, when, list(_entries(fields, when, source)))

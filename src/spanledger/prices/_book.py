@@ -40,6 +40,7 @@ PER: Final[Mapping[str, int]] = {
     "request": 1000,
     "token-hour": 1_000_000,
     "training token": 1_000_000,
+    "routed token": 1_000_000,
 }
 """How many of a unit a published rate is for; one, where it is not here."""
 

@@ -20,7 +20,9 @@ Rates = dict[str, Rate]
 INPUT: Final = frozenset(unit.name for unit in UNITS.values() if unit.side == "input")
 """The units whose sum decides the context band."""
 
-FLAT: Final = frozenset({"call", "query", "prompt", "request", "minute", "hour", "GB-day", "token-hour", "page"})
+FLAT: Final = frozenset(
+    {"call", "query", "prompt", "request", "minute", "hour", "GB-day", "token-hour", "page", "routed token"}
+)
 """What is charged the same in every tier, batch or geography, unless a row says otherwise."""
 
 ASSUMED: Final[Mapping[str, str]] = {"cache_read": "input", "cache_write": "input"}
@@ -61,6 +63,8 @@ class Plan(NamedTuple):
     end: int = EVER
     reason: str | None = None
     provisioned: bool = False
+    routed: bool = False
+    """Whether a router chose the model, for a fee on what it read."""
 
 
 class Choice(NamedTuple):

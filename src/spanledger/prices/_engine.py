@@ -10,7 +10,7 @@ from spanledger._types import Priced, Quantity, Usage
 from spanledger.prices._book import HOME, Platform, Row, index, load_platform
 from spanledger.prices._calculate import Plan, compile_plan, evaluate, quick, without_plain
 from spanledger.prices._context import dimensions
-from spanledger.prices._identity import OPAQUE, arn_region, geography, platform_of, resolve
+from spanledger.prices._identity import OPAQUE, ROUTER, arn_region, geography, platform_of, resolve
 from spanledger.prices._layers import Contract, Layers
 
 LARGEST_CACHE: Final = 4096
@@ -86,6 +86,8 @@ class Engine:
             return priced
         if plan.provisioned and CAPACITY.isdisjoint(usage.units):
             return _provisioned(plan, usage, self.version)
+        if plan.routed:
+            usage = usage._replace(units={**usage.units, "router_tokens": usage.input_tokens or 0})
         if any("@" in unit for unit in usage.units):
             return self._in_parts(usage, names, context, at_ns)._replace(billed_model=plan.model)
         return evaluate(plan, usage, self.version)
@@ -130,7 +132,10 @@ class Engine:
                 return Plan(names[1] or names[2], provisioned=True)
             return Plan(None, reason=_unknown(found.book.name, names[1], names[2]))
         plan = compile_plan(found.model, found.rows, found.book, found.dims, at_ns)
-        return without_plain(plan)._replace(provisioned=True) if found.provisioned else plan
+        routed = found.book.name == "azure" and bool(ROUTER.match(names[2] or ""))
+        if found.provisioned or routed:
+            return without_plain(plan)._replace(provisioned=found.provisioned, routed=routed)
+        return plan
 
     def ingredients(self, names: Names, context: Mapping[str, str]) -> Ingredients:
         """What a call's price is made of: the billed model, its rows in every layer, and the dimensions of the call."""

@@ -42,6 +42,9 @@ OPAQUE: Final = re.compile(
     r"^arn:aws[a-z-]*:(?:bedrock|sagemaker):.*[:/](application-inference-profile|provisioned-model|"
     r"custom-model|imported-model|custom-model-deployment|default-prompt-router|prompt-router|endpoint)/"
 )
+ROUTER: Final = re.compile(r"^(?:azure-)?model[-_]router(?:-20\d{2}-\d{2}-\d{2})?$")
+"""Azure's model router: the response names the model that it chose."""
+
 ARN_REGION: Final = re.compile(r"^arn:aws[a-z-]*:bedrock:([a-z0-9-]+):")
 REVISIONS: Final = (
     re.compile(r"@(?:default|latest|\d{3}|\d{8})$"),
