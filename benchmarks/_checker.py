@@ -56,6 +56,6 @@ class Checker:
         self._process.stdin.flush()
         answer = self._process.stdout.readline().split()
         if len(answer) != 2:
-            msg = f"the checker ended with {self._process.wait()}"
+            msg = f"the checker answered {answer}"
             raise RuntimeError(msg)
         return int(answer[0]), int(answer[1])

@@ -230,3 +230,11 @@ def test_a_directory_that_is_no_ledger_is_refused(tmp_path):
     (tmp_path / "meta.json").write_text("[]")
     with pytest.raises(LedgerError, match=r"meta\.json.*schema_version"):
         Ledger(tmp_path).cost()
+
+
+def test_a_slow_question_prints_nothing(ledger, book, row, capfd):
+    """DuckDB draws a progress bar on standard output after two seconds, also into a report that goes to a file."""
+    book(row())
+    settings = "SELECT value FROM duckdb_settings() WHERE name = 'enable_progress_bar'"
+    assert ledger.sql(settings).rows() == [{"value": "false"}]
+    assert capfd.readouterr().out == ""

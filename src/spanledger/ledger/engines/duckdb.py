@@ -132,6 +132,7 @@ def _connect(threads: int | None) -> duckdb.DuckDBPyConnection:
     }
     connection = duckdb.connect(config=settings)
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")  # it would stand in the middle of a report on standard output
     return connection
 
 
