@@ -27,13 +27,13 @@ TOKENS: Final = UsageTable(
 
 def fold_realtime(state: State, event: Body) -> None:
     """A server event: `session.created` names the model, `response.done` has the usage of one response."""
-    if event.get("type") in {"session.created", "session.updated"}:
+    if event.get("type") in ("session.created", "session.updated"):
         state["model"] = dig(event, ("session", "model")) or state.get("model")
         return
     response = event.get("response")
     body = response if isinstance(response, dict) else event
     keep(state, body, "id", "model", "status", "usage")
-    if event.get("type") in {None, "response.done"}:
+    if event.get("type") in (None, "response.done"):
         state["_done"] = True
 
 

@@ -194,7 +194,7 @@ ANSWERS: Mapping[str, Api] = {
 def result_of(line: Body) -> _batches.Result | None:
     """The answer in a line of a batch's output file; one that failed is not billed."""
     custom_id, body = text(line.get("custom_id")), dig(line, ("response", "body"))
-    answered = dig(line, ("response", "status_code")) in {200, None}
+    answered = dig(line, ("response", "status_code")) in (200, None)
     return _batches.Result(custom_id, body) if custom_id and answered and isinstance(body, dict) else None
 
 
