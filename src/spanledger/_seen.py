@@ -51,7 +51,7 @@ class Recent(Generic[V]):
 _booked: Final[Recent[bool]] = Recent(10_000)
 
 
-unfinished: Final[Recent[Any]] = Recent(10_000)
+unfinished: Final[Recent[Any]] = Recent(4_000)
 """By the id that the provider gave them, the `Origin`s of calls whose usage a later response brings."""
 
 

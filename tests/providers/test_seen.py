@@ -110,3 +110,14 @@ def test_a_forked_child_knows_what_its_parent_booked_and_goes_on_alone(server, c
             os._exit(0 if _seen.seen("chatcmpl-parent") and _seen.seen("chatcmpl-child") else 1)
         assert os.waitpid(child, 0)[1] == 0
         assert not _seen.seen("chatcmpl-child")
+
+
+@pytest.mark.parametrize("number", ["", None, 7])
+def test_answers_without_an_id_are_charges_of_their_own(server, client, number):
+    reply = Reply(amend=lambda body: {**body, "id": number})
+    server.reply(reply, reply)
+    with capture_charges() as charges:
+        ask(client)
+        ask(client)
+    assert [charge.response_id for charge in charges] == [None, None]
+    assert len({charge.charge_id for charge in charges}) == 2

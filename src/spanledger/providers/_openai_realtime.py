@@ -38,11 +38,11 @@ def fold_realtime(state: State, event: Body) -> None:
 
 
 def read_realtime(state: State, request: Request) -> Reading:
-    """The reading of one response of a session."""
+    """The reading of one response of a session: the model is the session's."""
     status = text(state.get("status"))
     return Reading(
         TOKENS.read(state.get("usage")),
-        response_model=text(state.get("model")),
+        response_model=text(state.get("model")) or request.model,
         response_id=text(state.get("id")),
         finish_reasons=(status,) if status else (),
         context=request.context,

@@ -20,17 +20,15 @@ from spanledger._seen import Recent
 from spanledger.providers import _openai_audio
 from spanledger.providers._folding import merge_usage, seconds
 from spanledger.providers._hooks import Hook, Patch
+from spanledger.providers._openai_realtime import REALTIME
 from spanledger.providers._reading import (
     Api,
     Body,
     Reading,
     Request,
     State,
-    UsageTable,
-    as_count,
     dig,
     keep,
-    paths,
     text,
 )
 from spanledger.providers._stainless import everything, only
@@ -48,57 +46,6 @@ MODULES: Final = (
     "responses.responses",
 )
 """Where connection classes are, over all versions. Each is hooked when the application comes to import it."""
-
-TOKENS: Final = UsageTable(
-    wholes={"input": paths("input_tokens"), "output": paths("output_tokens")},
-    parts={
-        "input_audio": ("input", paths("_fresh.audio_tokens")),
-        "input_image": ("input", paths("_fresh.image_tokens")),
-        "cache_read": ("input", paths("_cached.text_tokens")),
-        "cache_read_audio": ("input", paths("_cached.audio_tokens")),
-        "cache_read_image": ("input", paths("_cached.image_tokens")),
-        "output_audio": ("output", paths("output_token_details.audio_tokens")),
-    },
-    total=paths("total_tokens"),
-)
-"""Realtime tells each modality, and of each what the cache served; `_by_modality` parts the two."""
-
-
-def _by_modality(usage: Any) -> Any:
-    details = dig(usage, ("input_token_details",))
-    if not isinstance(details, dict):
-        return usage
-    served = details.get("cached_tokens_details")
-    cached = {f"{kind}_tokens": _count(served, f"{kind}_tokens") for kind in ("audio", "image")}
-    fresh = {name: _count(details, name) - served for name, served in cached.items()}
-    cached["text_tokens"] = _count(details, "cached_tokens") - sum(cached.values())
-    return {**usage, "_cached": cached, "_fresh": fresh}
-
-
-def _count(holder: Any, name: str) -> int:
-    return (as_count(holder.get(name)) if isinstance(holder, dict) else None) or 0
-
-
-def fold_realtime(state: State, event: Body) -> None:
-    """An event that carries a response; `response.done` is its last, and always comes."""
-    response = event.get("response")
-    if isinstance(response, dict):
-        keep(state, response, "id", "model", "status")
-        merge_usage(state, response.get("usage"))
-    if event.get("type") == "response.done":
-        state["_done"] = True
-
-
-def read_realtime(state: State, request: Request) -> Reading:
-    """The reading of a Realtime response: the model is the session's."""
-    status = text(state.get("status"))
-    return Reading(
-        TOKENS.read(_by_modality(state.get("usage"))),
-        response_model=text(state.get("model")) or request.model,
-        response_id=text(state.get("id")),
-        finish_reasons=(status,) if status else (),
-        context=request.context,
-    )
 
 
 def fold_live(state: State, event: Body) -> None:
@@ -118,7 +65,6 @@ def read_live(state: State, request: Request) -> Reading:
     return Reading(usage, response_model=model, response_id=text(state.get("id")), context=request.context)
 
 
-REALTIME: Final = Api("realtime", "chat", fold_realtime, read_realtime)
 LIVE: Final = Api("live", "chat", fold_live, read_live)
 TRANSCRIPTION: Final = Api(
     "realtime.transcription", "transcription", _openai_audio.fold_audio, _openai_audio.read_transcript
