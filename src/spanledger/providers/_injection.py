@@ -163,7 +163,10 @@ class HidingDecoder:
 
 END: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 DATA: Final = re.compile(rb"^data:(.*)$", re.MULTILINE)
-NULL: Final = re.compile(rb',\s*"usage"\s*:\s*null(?=\s*[,}])|(?<={)\s*"usage"\s*:\s*null\s*,\s*')
+NULL: Final = b',"usage":null'
+LAST: Final = re.compile(rb'(?:,"\w+":(?:"[^"\\]*"|null|true|false|[0-9.]+))*}\s*')
+"""What may follow it to the end of an event, so that it stands in the outermost object."""
+SPACED_NULL: Final = re.compile(rb',\s*"usage"\s*:\s*null(?=\s*[,}])|(?<={)\s*"usage"\s*:\s*null\s*,\s*')
 
 
 class UsageHider:
@@ -178,6 +181,8 @@ class UsageHider:
 
     def feed(self, data: bytes) -> bytes:
         """The bytes to show of `data` and what was held before."""
+        if not self._held and data.endswith(b"\n\n") and data.find(b"\n\n") == len(data) - 2 and b"\r" not in data:
+            return self._shown(data)
         seam = len(self._held)
         self._held += data
         if END.search(self._held, max(seam - 3, 0)) is None:
@@ -202,8 +207,13 @@ class UsageHider:
         return shown
 
     def _shown(self, event: bytes) -> bytes:
-        if b'"usage"' not in event:
-            return event
+        """The event as it would have been, in the form that OpenAI sends without a look at its JSON."""
+        at = event.rfind(NULL)
+        if at >= 0 and LAST.fullmatch(event, at + len(NULL)):
+            return event[:at] + event[at + len(NULL) :]
+        return self._examined(event) if b'"usage"' in event else event
+
+    def _examined(self, event: bytes) -> bytes:
         body = _body_of(event)
         usage = body.get("usage")
         if isinstance(usage, dict) and body.get("choices") == []:
@@ -211,7 +221,7 @@ class UsageHider:
                 self._tally.observe(body)
             return b""
         if usage is None and "usage" in body:
-            shown, times = NULL.subn(b"", event)
+            shown, times = SPACED_NULL.subn(b"", event)
             return shown if times == 1 else event
         return event
 
