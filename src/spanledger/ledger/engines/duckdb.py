@@ -127,12 +127,12 @@ def _connect(threads: int | None) -> duckdb.DuckDBPyConnection:
         "autoinstall_known_extensions": False,
         "temp_directory": str(Path(tempfile.gettempdir()) / f"spanledger-{os.getpid()}"),
         "preserve_insertion_order": False,
-        "parquet_metadata_cache": True,
         **({"threads": threads} if threads else {}),
     }
     connection = duckdb.connect(config=settings)
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")  # it would stand in the middle of a report on standard output
+    connection.execute("SET parquet_metadata_cache = true")  # no setting of `connect` in 1.5: Parquet is not loaded yet
     return connection
 
 
