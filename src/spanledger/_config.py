@@ -113,7 +113,10 @@ def _mark(client: Any, tags: Mapping[str, str]) -> None:
         only[client._request_signer] = tags
         return
     if type(client).__module__.startswith("google.genai.") and hasattr(client, "_api_client"):
-        only[client._api_client] = tags
+        api = client._api_client
+        for one in (api, getattr(api, "_httpx_client", None), getattr(api, "_async_httpx_client", None)):
+            if one is not None:
+                only[one] = tags
         return
     if not hasattr(client, "_process_response_data"):
         msg = f"client: {type(client).__module__}.{type(client).__name__} is no client of a supported SDK"

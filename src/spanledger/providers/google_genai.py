@@ -321,6 +321,15 @@ VERBS: Final[Mapping[str, Api]] = {
 INTERACTIONS: Final[Mapping[str, Api]] = {"/interactions": INTERACTION}
 
 
+def api_of(path: str, body: Body) -> Api | None:
+    """The endpoint of a POST, `None` where it bills nothing. Vertex AI embeds texts by `predict` too."""
+    api = VERBS.get(verb_of(path))
+    if api is not PREDICT:
+        return api
+    instances = body.get("instances")
+    return EMBED if isinstance(instances, list) and all("content" in one for one in instances) else PREDICT
+
+
 def verb_of(path: str) -> str:
     """The verb of a path such as `models/gemini-2.5-flash:generateContent?alt=sse`."""
     return path.partition("?")[0].rstrip("/").rpartition("/")[2].rpartition(":")[2]
