@@ -258,6 +258,8 @@ def _read_unread(tally: Tally) -> None:
         return
     for body in response():
         tally.fold(tally.state, body)
+        if "_other" in tally.state:
+            return
 
 
 def _price_context(row: Row, context: Mapping[str, str]) -> Mapping[str, str]:

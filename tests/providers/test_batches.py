@@ -220,3 +220,20 @@ def test_another_process_books_the_same_charges(canned, client, charges, number)
 @pytest.mark.parametrize("value", [None, -1, 2**70, "yesterday", "", [], 1.5])
 def test_a_time_that_is_none_is_not_known(value):
     assert _batches._instant_of(value) == 0
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_of_a_file_with_other_lines_only_the_first_is_decoded(canned, client, charges, monkeypatch, streaming):
+    from spanledger.providers import _body
+
+    content = b'{"messages": []}\n' * 5000
+    decoded = []
+    original = _body._object_of
+    monkeypatch.setattr(_body, "_object_of", lambda line, prefix: decoded.append(line) or original(line, prefix))
+    canned.answer(content, "application/octet-stream")
+    if streaming:
+        with client.files.with_streaming_response.content("file-training") as response:
+            assert b"".join(response.iter_bytes(1000)) == content
+    else:
+        assert client.files.content("file-training").content == content
+    assert (len(decoded) < 500, charges) == (True, [])

@@ -84,9 +84,15 @@ RETRIEVE: Final = Api("batches.retrieve", "batch", fold_batch, read_unbilled, lo
 
 
 def results(name: str, result_of: Callable[[Body], Result | None], api_of: Callable[[Body], Api | None]) -> Api:
-    """The endpoint that gives results, one a line: `api_of` finds the endpoint whose answer a body is."""
+    """The endpoint that gives results, one a line: `api_of` finds the endpoint whose answer a body is.
+
+    Files of other content come from the same endpoint: their first line tells, and the rest is not decoded.
+    """
 
     def fold(state: State, line: Body) -> None:
+        if "custom_id" not in line:
+            state["_other"] = True
+            return
         result = result_of(line)
         api = api_of(result.body) if result is not None else None
         if result is None or api is None:

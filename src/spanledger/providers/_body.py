@@ -191,6 +191,8 @@ class LineReader:
 
     def feed(self, data: bytes) -> None:
         """Takes more bytes, cut anywhere."""
+        if "_other" in self._tally.state:
+            return
         if b"\n" not in data:
             self._hold(data)
             return
@@ -199,6 +201,8 @@ class LineReader:
         self._hold(rest)
         for found in _objects(lines, self._prefix):
             self._tally.observe(found)
+            if "_other" in self._tally.state:
+                return
 
     def rest(self) -> Iterable[Any]:
         """What an end without a newline has left."""

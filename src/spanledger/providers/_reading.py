@@ -215,7 +215,7 @@ class Api:
     `read` turns the state into a `Reading`; where a response is no charge, or many, `each` gives its readings instead.
     A `lookup` bills nothing: it asks about what another call began, and books only what that one left open.
     `decode` makes bodies of bytes that are neither JSON nor an event stream, given their content type; `lines` says
-    that each line is a JSON body.
+    that each line is a JSON body; a fold that sets `state["_other"]` has seen that the rest is of no interest.
     """
 
     name: str
