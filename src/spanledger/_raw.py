@@ -62,6 +62,7 @@ FACTS: Final = (
     *("deployment_type", "region", "traffic_type", "inference_geo", "speed", "size", "quality", "service_tier"),
     *("account", "commitment", "endpoint"),
 )
+TRUE: Final = (True, "true")
 PLANS: Final = ("tier", "plan", "billing", "billing_tier")
 MAPS: Final = ("deployment_map", "inference_profile_map", "model_map")
 """Keys of a context that map what hides a model to the model."""
@@ -127,7 +128,7 @@ class Given(NamedTuple):
     def facts(self) -> Mapping[str, str]:
         """The part of the context that decides a price, as text."""
         facts = {name: value for name in FACTS if (value := text(self.said.get(name)))}
-        if self.said.get("batch") in {True, "true"}:
+        if self.said.get("batch") in TRUE:
             facts["batch"] = "true"
         asked = text(self.said.get("requested_service_tier"))
         if asked and "headers" not in self.said:

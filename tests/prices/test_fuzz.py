@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import spanledger
@@ -78,6 +78,9 @@ STATUSES = {"exact", "estimated", "partial", "unknown", "not_billed"}
 
 @pytest.mark.parametrize("api", sorted(apis()))
 @settings(max_examples=25, deadline=None)
+@example({name: [] for name in NAMES})
+@example({name: {} for name in NAMES})
+@example({name: {"status": [], "type": {}} for name in ("type", "status", "response", "usage", "usageMetadata")})
 @given(BODIES)
 def test_a_body_of_any_shape_is_a_charge(api, body):
     charge = spanledger.price(body, provider="openai", api=api, requested_model="gpt-6.1-sol", at="2026-11-16")

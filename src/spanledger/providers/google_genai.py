@@ -250,7 +250,7 @@ def read_cached_content(state: State, request: Request) -> Reading:
     )
 
 
-ENDED: Final = {"completed", "incomplete", "failed", "cancelled", "requires_action", "requires_continuation"}
+ENDED: Final = ("completed", "incomplete", "failed", "cancelled", "requires_action", "requires_continuation")
 
 
 def fold_interaction(state: State, event: Body) -> None:
