@@ -17,12 +17,16 @@ LOST_ON_THE_WAY: Final = ("Connection", "Timeout", "Protocol", "ReadError", "Can
 
 
 def write_outcome(row: Row, tally: Tally) -> None:
-    """Writes how a response ended: `ok` once all that is billable has come, else `error` or `aborted`."""
+    """Writes how a response ended: `ok` once all that is billable has come, else `error` or `aborted`.
+
+    `_error` in the state is what an error event of a stream calls itself, where the SDK raises nothing of it.
+    """
     if tally.error is not None:
         write_failure(row, tally.error)
         return
-    row["status"] = "ok" if tally.complete else "aborted"
-    put(row, "error_type", tally.state.get("_error"))
+    error = tally.state.get("_error")
+    row["status"] = "ok" if tally.complete else "error" if error else "aborted"
+    put(row, "error_type", error)
 
 
 def write_failure(row: Row, error: BaseException) -> None:

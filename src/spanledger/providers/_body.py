@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from io import BytesIO
 from typing import Any, Final
@@ -120,7 +121,10 @@ class WatchedBody:
 
     @_faults.guarded("close a body")
     def _closed(self) -> None:
-        if not self._awaits_last_event():
+        error = _raising(self._tally.call.sdk)
+        if error is not None:
+            self._tally.end("failed", error)
+        elif not self._awaits_last_event():
             self._tally.end("closed")
 
     def _awaits_last_event(self) -> bool:
@@ -131,6 +135,18 @@ class WatchedBody:
             return False
         tally.ends_with_next = True
         return True
+
+
+def _raising(sdk: str) -> BaseException | None:
+    """The error that the SDK is just raising: an error event inside a stream ends it like this.
+
+    One that has left the SDK already is the application's business, which may close another stream as it handles it.
+    """
+    error = sys.exc_info()[1]
+    if error is None or error.__traceback__ is None:
+        return None
+    reached = error.__traceback__.tb_frame.f_globals.get("__name__", "")
+    return error if isinstance(error, Exception) and reached.partition(".")[0] == sdk else None
 
 
 def _tee(response: Any, tally: Tally) -> None:

@@ -171,7 +171,12 @@ class Watch:
 def _take(call: Call, response: Any) -> None:
     tally = call.tally()
     note_headers(tally, getattr(response, "headers", None))
-    tally.observe(_decoded(response))
+    try:
+        body = _decoded(response)
+    except orjson.JSONDecodeError as error:
+        tally.end("failed", error)  # the SDK is about to raise as well
+        return
+    tally.observe(body)
 
 
 def note_headers(tally: Tally, headers: Mapping[str, str] | None) -> None:

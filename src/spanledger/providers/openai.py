@@ -133,6 +133,8 @@ def fold_responses(state: State, event: Body) -> None:
         _fold_body(state, event, done=kind is None)
     elif kind in TEXT_DELTAS and event.get("delta").__class__ is str:
         see(state, event["delta"])
+    elif kind == "error":
+        state["_error"] = text(event.get("code")) or "error"
 
 
 def _fold_body(state: State, body: Body, *, done: bool) -> None:
