@@ -298,3 +298,30 @@ def test_an_image_tool_without_a_model_is_an_estimate():
 def test_an_embedding_that_reports_no_usage_is_priced_as_counted(body, context):
     charge = spanledger.price(body, provider="google", requested_model="gemini-embedding-001", context=context, at=AT)
     assert charge.list_cost == Decimal("0.0003072")
+
+
+REFUSALS = [
+    ("bio", "2026-11-16", "0.04"),
+    ("frontier_llm", "2026-11-16", "0.04"),
+    ("reasoning_extraction", "2026-11-16", "0.04"),
+    ("cyber", "2026-11-16", "0"),
+    (None, "2026-11-16", "0"),
+    ("bio", "2026-09-23", "0"),
+    ("cyber", "2026-06-01", "0.04"),
+]
+
+
+@pytest.mark.parametrize(("category", "at", "cost"), REFUSALS)
+def test_a_refusal_before_any_output_is_billed_by_its_category(category, at, cost):
+    body = {
+        **message(output_tokens=0),
+        "stop_reason": "refusal",
+        "stop_details": {"type": "refusal", "category": category},
+    }
+    charge = spanledger.price(body, provider="anthropic", at=at)
+    assert (charge.cost_status, charge.list_cost) == ("exact", Decimal(cost))
+
+
+def test_a_refusal_after_output_is_billed_as_any_other():
+    body = {**message(), "stop_reason": "refusal", "stop_details": {"category": "cyber"}}
+    assert spanledger.price(body, provider="anthropic", at=AT).list_cost == Decimal("0.08")
