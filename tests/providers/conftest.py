@@ -15,11 +15,12 @@ from spanledger.testing import capture_charges
 
 
 class Answer(NamedTuple):
-    """One HTTP response; a dict is sent as JSON, a list as an event stream."""
+    """One HTTP response; a dict is sent as JSON, a list as an event stream. One that is `cut` breaks off half way."""
 
     body: object
     content_type: str = "application/json"
     status: int = 200
+    cut: bool = False
 
     @property
     def content(self):
@@ -53,7 +54,8 @@ class Canned:
                 self.send_header("content-type", answer.kind)
                 self.send_header("content-length", str(len(answer.content)))
                 self.end_headers()
-                self.wfile.write(answer.content)
+                self.close_connection = answer.cut
+                self.wfile.write(answer.content[: len(answer.content) // 2] if answer.cut else answer.content)
 
             do_POST = do_GET  # noqa: N815 -- http.server finds it by this name
 
@@ -65,8 +67,8 @@ class Canned:
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
 
-    def answer(self, body, content_type="application/json", status=200):
-        self.answers.append(Answer(body, content_type, status))
+    def answer(self, body, content_type="application/json", status=200, *, cut=False):
+        self.answers.append(Answer(body, content_type, status, cut))
 
     def close(self):
         self._http.shutdown()
