@@ -81,6 +81,7 @@ def test_usage_that_nobody_reported_is_unknown_or_estimated() -> None:
     silent = {**CASE, "expected": {**EXPECTED, "usage_present": False}}
     assert misses(silent, [charge(input_tokens=None)]) == []
     assert misses(silent, [charge(usage_source="estimated")]) == []
+    assert misses(silent, [charge(corrects="an earlier row")]) == []
     assert misses(silent, [charge()]) == ["input_tokens 100 where none is reported"]
 
 
@@ -97,6 +98,12 @@ def test_a_cache_that_was_stored_has_a_total_only() -> None:
     booked = charge(input_tokens=99, output_tokens=None, cache_read_tokens=None)
     assert misses({**CASE, "expected": stored}, [booked]) == []
     assert misses({**CASE, "expected": stored}, [charge(input_tokens=98, output_tokens=None, cache_read_tokens=0)])
+
+
+def test_what_a_body_leaves_out_may_be_in_the_headers() -> None:
+    guarded = {**EXPECTED, "output_tokens": None, "extra": {"header_tokens": [100, 51, 0, 0]}}
+    assert misses({**CASE, "expected": guarded}, [charge(output_tokens=51)]) == []
+    assert misses({**CASE, "expected": guarded}, [charge(output_tokens=None)])
 
 
 @pytest.mark.parametrize(

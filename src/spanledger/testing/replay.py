@@ -151,10 +151,12 @@ def _drive_metered(
 
 def _charges_in(ledger: Path) -> dict[Run, list[Charge]]:
     """The rows on disk, by run. They are read as plain lines: what is judged is what capture has written."""
+    lines = (line for segment in ledger.glob("open/*.jsonl") for line in segment.read_bytes().splitlines())
+    charges = [Charge(orjson.loads(line)) for line in lines]
+    corrected = {charge.corrects for charge in charges}
     found: dict[Run, list[Charge]] = defaultdict(list)
-    for segment in ledger.glob("open/*.jsonl"):
-        for line in segment.read_bytes().splitlines():
-            charge = Charge(orjson.loads(line))
+    for charge in charges:
+        if charge.charge_id not in corrected:
             variant, _, case_id = (charge.tags or {})["replay"].partition(" ")
             found[variant, case_id].append(charge)
     return found
