@@ -163,9 +163,9 @@ class HidingDecoder:
 
 END: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 DATA: Final = re.compile(rb"^data:(.*)$", re.MULTILINE)
-NULL: Final = b',"usage":null'
-LAST: Final = re.compile(rb'(?:,"\w+":(?:"[^"\\]*"|null|true|false|[0-9.]+))*}\s*')
-"""What may follow it to the end of an event, so that it stands in the outermost object."""
+NULLS: Final = (b',"usage":null', b', "usage": null')
+LAST: Final = re.compile(rb'(?:, ?"\w+": ?(?:"[^"\\]*"|null|true|false|[0-9.]+))*}\s*')
+"""What may follow one to the end of an event, so that it stands in the outermost object."""
 SPACED_NULL: Final = re.compile(rb',\s*"usage"\s*:\s*null(?=\s*[,}])|(?<={)\s*"usage"\s*:\s*null\s*,\s*')
 
 
@@ -207,10 +207,11 @@ class UsageHider:
         return shown
 
     def _shown(self, event: bytes) -> bytes:
-        """The event as it would have been, in the form that OpenAI sends without a look at its JSON."""
-        at = event.rfind(NULL)
-        if at >= 0 and LAST.fullmatch(event, at + len(NULL)):
-            return event[:at] + event[at + len(NULL) :]
+        """The event as it would have been; in the two usual forms, without a look at its JSON."""
+        for null in NULLS:
+            at = event.rfind(null)
+            if at >= 0 and LAST.fullmatch(event, at + len(null)):
+                return event[:at] + event[at + len(null) :]
         return self._examined(event) if b'"usage"' in event else event
 
     def _examined(self, event: bytes) -> bytes:
