@@ -73,6 +73,37 @@ def test_a_name_leads_to_the_model_behind_it():
     assert price("prod-reasoning").billed_model == "claude-opus-5-5"
 
 
+def azure(deployment, **context):
+    body = {"model": "gpt-5.4-2026-03-05", "choices": [], "usage": {"prompt_tokens": 100_000, "completion_tokens": 0}}
+    return spanledger.price(body, provider="azure", requested_model=deployment, context=context, at=AT)
+
+
+def test_a_deployment_is_known_to_run_in_a_data_zone():
+    assert azure("chat").cost_status == "estimated"
+    prices.alias("chat", deployment_type="DataZoneStandard", region="eastus2")
+    assert (azure("chat").cost_status, azure("chat").list_cost) == ("exact", Decimal("0.275"))
+    assert azure("other").cost_status == "estimated"
+
+
+def test_a_providers_calls_are_assumed_to_run_as_they_do_unless_one_says_otherwise():
+    prices.assume("azure.ai.openai", deployment_type="GlobalStandard")
+    assert (azure("any").cost_status, azure("any").list_cost) == ("exact", Decimal("0.25"))
+    zoned = azure("any", deployment_type="DataZoneStandard", region="eastus2")
+    assert zoned.list_cost == Decimal("0.275")
+
+
+def test_a_contract_of_an_account_holds_for_the_names_of_that_account():
+    prices.contract("theirs", provider="azure", discount="0.5", account="emea")
+    prices.alias("emea-chat", deployment_type="GlobalStandard", account="emea")
+    assert azure("emea-chat").contracted_cost == Decimal("0.125")
+    assert azure("other").contracted_cost == Decimal("0.25")
+
+
+def test_a_fact_that_is_none_is_refused():
+    with pytest.raises(ConfigurationError, match="no such field: tier"):
+        prices.alias("chat", tier="flex")
+
+
 FILE = """
 [[price]]
 model = "claude-next"
@@ -89,6 +120,10 @@ valid_from = 2026-09-01
 
 [models]
 prod = "claude-next"
+chat = { model = "gpt-5.4", deployment_type = "DataZoneStandard", region = "eastus2" }
+
+[assume.azure]
+deployment_type = "GlobalStandard"
 """
 
 
@@ -98,6 +133,7 @@ def test_a_file_adds_rows_contracts_and_names(tmp_path):
     prices.load(path)
     charge = price("prod")
     assert (charge.list_cost, charge.contracted_cost) == (Decimal("4.35"), Decimal("3.915"))
+    assert (azure("chat").list_cost, azure("any").list_cost) == (Decimal("0.275"), Decimal("0.25"))
 
 
 def test_a_file_that_is_loaded_twice_counts_once(tmp_path):

@@ -95,8 +95,9 @@ class Engine:
     def _contracted(self, priced: Priced, usage: Usage, names: Names, context: Mapping[str, str], at_ns: int) -> Priced:
         """List cost stays; contracted and effective cost are what the first contract that holds makes of it."""
         platform, model = platform_of(names[0]), priced.billed_model
+        account = self._known(platform, names[2], context).get("account")
         for contract in self.layers.contracts:
-            if contract.holds(platform, model, context.get("account"), at_ns):
+            if contract.holds(platform, model, account, at_ns):
                 committed = self._committed(contract)._rate(usage, names, context, at_ns) if contract.rows else priced
                 return contract.applied(priced, committed)
         return priced
@@ -141,6 +142,7 @@ class Engine:
         """What a call's price is made of: the billed model, its rows in every layer, and the dimensions of the call."""
         provider, response, request = names
         book = self.platform(platform_of(provider))
+        context = self._known(book.name, request, context)
         response, request = self._named(response), self._named(request)
         model = self.model_of(book, response, request)
         dims = dimensions(book.name, self._with_region(context, request), self._geography(book.name, response, request))
@@ -169,6 +171,13 @@ class Engine:
     def _with_region(self, context: Mapping[str, str], request: str | None) -> Mapping[str, str]:
         region = arn_region(request)
         return {"region": region, **context} if region else context
+
+    def _known(self, platform: str, request: str | None, context: Mapping[str, str]) -> Mapping[str, str]:
+        """What the call says, over what the user said of its name, over what the user said of its platform."""
+        facts = self.layers.facts
+        if not facts:
+            return context
+        return {**facts.get(f"{platform}/", {}), **facts.get(request or "", {}), **context}
 
     def _in_parts(self, usage: Usage, names: Names, context: Mapping[str, str], at_ns: int) -> Priced:
         """Prices each part of a response at the model that served it (`unit@model`), and adds them up."""

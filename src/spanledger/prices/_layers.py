@@ -71,6 +71,8 @@ class Layers:
     rows: dict[str, dict[str, list[Row]]] = field(default_factory=dict)
     names: dict[str, dict[str, str]] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What is known of the calls of a name, or of a platform (`azure/`), that their responses do not say."""
     contracts: list[Contract] = field(default_factory=list)
 
     def add_row(self, row: Row, names: Iterable[str] = ()) -> None:
@@ -83,7 +85,20 @@ class Layers:
         """The same layers, to be changed apart."""
         rows = {platform: {model: list(kept) for model, kept in of.items()} for platform, of in self.rows.items()}
         names = {platform: dict(known) for platform, known in self.names.items()}
-        return Layers(rows, names, dict(self.aliases), list(self.contracts))
+        facts = {name: dict(known) for name, known in self.facts.items()}
+        return Layers(rows, names, dict(self.aliases), facts, list(self.contracts))
+
+
+FACTS: Final = ("deployment_type", "region", "commitment", "account")
+
+
+def facts_of(fields: Mapping[str, Any], where: str) -> dict[str, str]:
+    """What a user knows of calls, checked: `deployment_type`, `region`, `commitment`, `account`."""
+    wrong = sorted(fields.keys() - set(FACTS))
+    if wrong:
+        msg = f"{where}: no such field: {', '.join(wrong)}; use {', '.join(FACTS)}"
+        raise ConfigurationError(msg)
+    return {name: str(value) for name, value in fields.items()}
 
 
 def row_of(fields: Mapping[str, Any], where: str, layer: int = USER) -> tuple[Row, tuple[str, ...]]:

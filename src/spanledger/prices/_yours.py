@@ -11,12 +11,13 @@ from typing import Any
 
 from spanledger.errors import ConfigurationError, MissingExtraError
 from spanledger.prices._engine import ENGINE
-from spanledger.prices._layers import Contract, Layers, contract_of, row_of
+from spanledger.prices._identity import platform_of
+from spanledger.prices._layers import Contract, Layers, contract_of, facts_of, row_of
 
 Day = date | str | None
 Rate = str | int | Decimal
 _loaded: dict[Path, dict[str, Any]] = {}
-SECTIONS = ("price", "contract", "models")
+SECTIONS = ("price", "contract", "models", "assume")
 
 
 def add(  # noqa: PLR0913 - a keyword for each part of a price row
@@ -52,14 +53,25 @@ def contract(name: str, **terms: Any) -> Contract:
     return made
 
 
-def alias(name: str, model: str) -> None:
-    """Says which model is behind an Azure deployment, a Bedrock application profile or any other name."""
-    ENGINE.layers.aliases[name] = model
+def alias(name: str, model: str | None = None, **facts: str) -> None:
+    """Says which model is behind an Azure deployment, a Bedrock application profile or any other name, and how it runs.
+
+    `facts` are `deployment_type`, `region`, `commitment` and `account`, for what a response does not say of itself.
+    """
+    if model is not None:
+        ENGINE.layers.aliases[name] = model
+    ENGINE.layers.facts[name] = facts_of(facts, f"alias {name}")
+    ENGINE.changed()
+
+
+def assume(provider: str, **facts: str) -> None:
+    """Says how all calls of a provider run that do not say otherwise: `assume("azure", deployment_type="Standard")`."""
+    ENGINE.layers.facts[f"{platform_of(provider)}/"] = facts_of(facts, f"provider {provider}")
     ENGINE.changed()
 
 
 def load(path: str | Path) -> None:
-    """Adds the `[[price]]` and `[[contract]]` tables of a TOML file, and the names in its `[models]`.
+    """Adds the `[[price]]` and `[[contract]]` tables of a TOML file, its `[models]` and `[assume.PROVIDER]`.
 
     A file that was added already, and is as it was, is not added again. Raises `ConfigurationError`, which names the
     file, the table and the field; then nothing is added.
@@ -74,12 +86,29 @@ def load(path: str | Path) -> None:
         raise ConfigurationError(msg)
     rows = [row_of(table, f"{file}: price {n}") for n, table in enumerate(content.get("price", ()), 1)]
     contracts = [contract_of(table, f"{file}: contract {n}") for n, table in enumerate(content.get("contract", ()), 1)]
+    named = [_named(file, name, value) for name, value in content.get("models", {}).items()]
+    assumed = [
+        (provider, facts_of(facts, f"{file}: assume.{provider}"))
+        for provider, facts in content.get("assume", {}).items()
+    ]
     for row, names in rows:
         ENGINE.layers.add_row(row, names)
     ENGINE.layers.contracts.extend(contracts)
-    ENGINE.layers.aliases.update(content.get("models", {}))
+    for name, model, facts in named:
+        alias(name, model, **facts)
+    for provider, facts in assumed:
+        assume(provider, **facts)
     _loaded[file] = content
     ENGINE.changed()
+
+
+def _named(file: Path, name: str, value: Any) -> tuple[str, str | None, dict[str, str]]:
+    """A name in `[models]`: the model behind it, or a table with `model` and facts."""
+    if isinstance(value, str):
+        return name, value, {}
+    left = dict(value)
+    model = left.pop("model", None)
+    return name, model, facts_of(left, f"{file}: models.{name}")
 
 
 def reset() -> None:
