@@ -83,6 +83,15 @@ def test_check_names_what_has_no_sure_price(capsys, ledger):
     assert "no price for speed=warp" in lines[1]
 
 
+def test_check_tells_what_is_stale(capsys, ledger, tmp_path):
+    own = tmp_path / "prices.toml"
+    own.write_text('[[price]]\nmodel = "claude-opus-5-5"\nprovider = "anthropic"\ninput = "1"\noutput = "2"\n')
+    path = ledger(charge(usage={"input_tokens": 1_000_000, "output_tokens": 0}))
+    assert main(["prices", "check", path, "--stale"]) == 0
+    assert main(["prices", "--prices", str(own), "check", path, "--stale"]) == 1
+    assert "1  stale    claude-opus-5-5: price, -3" in capsys.readouterr().out
+
+
 def test_check_with_rows_of_your_own_still_tells_what_is_stored(capsys, ledger, tmp_path):
     own = tmp_path / "prices.toml"
     own.write_text('[[price]]\nmodel = "claude-unheard-of"\nprovider = "anthropic"\ninput = "1"\noutput = "2"\n')

@@ -90,6 +90,7 @@ def _context(charge: Charge) -> dict[str, str]:
 def _add_check(actions: Commands) -> None:
     parser = actions.add_parser("check", help="models of a ledger that have no price, or no sure one, and stale books")
     parser.add_argument("ledger", metavar="LEDGER", help="the ledger directory")
+    parser.add_argument("--stale", action="store_true", help="also price all of it again, and say what would change")
     parser.set_defaults(run=_check)
 
 
@@ -102,12 +103,21 @@ def _check(asked: argparse.Namespace) -> int:
         found[f"{charge.cost_status}  {charge.row['provider_name']} {name}: {charge.cost_reason}"] += 1
     for line, count in found.most_common():
         print(f"{count:>8}  {line}")
+    stale = _print_stale(asked.ledger) if asked.stale else 0
     age = int(time.time() - instant(prices.ENGINE.version[:10], 0) / 10**9) // 86_400
     if age > STALE:
         print(
             f"the price book {prices.ENGINE.version} is {age} days old: update spanledger, or spanledger prices update"
         )
-    return 1 if found else 0
+    return 1 if found or stale else 0
+
+
+def _print_stale(ledger: str) -> int:
+    """Prints what pricing again would change, by model and cause; returns in how many charges."""
+    found = prices.differences(prices.reprice(_charges(ledger, {})))
+    for row in found:
+        print(f"{row.charges:>8}  stale    {row.billed_model}: {row.cause}, {row.difference:+f}: Ledger(...).reprice()")
+    return sum(row.charges for row in found)
 
 
 def _add_diff(actions: Commands) -> None:
