@@ -16,6 +16,7 @@ def add_commands(commands: Commands) -> None:
     """Adds the commands."""
     _add_seal(commands)
     _add_forget(commands)
+    _add_ship(commands)
     for name, about, run in (
         ("verify", "reads every file and says what is wrong: exit code 1 if anything is", _verify),
         ("repair", "puts right what `verify` finds, as far as nothing is lost by it", _repair),
@@ -41,6 +42,21 @@ def _forget(asked: argparse.Namespace) -> int:
     proof = forget(asked.ledger, field, value)
     print(f"{proof.rows} rows in {proof.files} files no longer name that {field}; {proof.left} rows are left that do")
     print(f"recorded in {asked.ledger / 'forgotten.jsonl'}")
+    return 0
+
+
+def _add_ship(commands: Commands) -> None:
+    parser = commands.add_parser("ship", help="copies sealed files to s3://, gs://, abfs:// or a path; resumable")
+    parser.add_argument("ledger", metavar="LEDGER", type=Path, help="the ledger directory")
+    parser.add_argument("destination", metavar="DEST", help="any address that fsspec knows")
+    parser.set_defaults(run=_ship)
+
+
+def _ship(asked: argparse.Namespace) -> int:
+    from spanledger.ledger._ship import ship
+
+    done = ship(asked.ledger, asked.destination)
+    print(f"shipped {done.files} files, {done.bytes} bytes; {done.there} were there, {done.replaced} replaced went")
     return 0
 
 

@@ -42,7 +42,7 @@ class Ledger:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = _local(os.fspath(path))
         self._engine = engine.DuckDB()
         self._repeats = Looker(self._engine)
 
@@ -238,3 +238,15 @@ def _one_currency(table: pa.Table, by: Sequence[Field]) -> pa.Table:
     """Without the column of the currency where there is only one and nobody asked for it."""
     asked = any(field.name == "currency" for field in by)
     return table if asked or len(table["currency"].unique()) > 1 else table.drop_columns("currency")
+
+
+def _local(address: str) -> Path:
+    """The directory of a ledger: itself, or a copy, brought up to date now, of one that was shipped elsewhere."""
+    if "://" not in address:
+        return Path(address)
+    from hashlib import sha256
+
+    from spanledger.ledger._ship import fetch
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spanledger"
+    return fetch(address, cache / sha256(address.encode()).hexdigest()[:16])

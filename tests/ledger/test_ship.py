@@ -1,0 +1,98 @@
+"""Shipping sealed files to another place, a path and a real S3 server, and asking there."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from datetime import date
+
+import pytest
+
+from spanledger import Ledger
+from spanledger.cli import main
+from spanledger.errors import LedgerError
+from spanledger.ledger._compact import compact
+from spanledger.ledger._seal import seal
+from spanledger.ledger._ship import ship
+
+pytest.importorskip("fsspec")
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """The address of a bucket at an S3 server on loopback."""
+    pytest.importorskip("moto.server")
+    pytest.importorskip("s3fs")
+    import boto3
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    endpoint = f"http://127.0.0.1:{port}"
+    named = {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    for name, value in {**named, "AWS_DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(name, value)
+    command = [sys.executable, "-m", "moto.server", "-p", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        while not listens(port):
+            time.sleep(0.1)
+        boto3.client("s3").create_bucket(Bucket="finance")
+        yield "s3://finance/ledger"
+        server.terminate()
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def fill(ledger, write_segment, row, days=(23, 24)):
+    write_segment([row(started_at=f"2026-11-{day}T10:00:00Z") for day in days])
+    seal(ledger.path)
+
+
+def test_shipping_is_resumed_repeated_and_merged(ledger, write_segment, row, tmp_path):
+    fill(ledger, write_segment, row)
+    elsewhere = tmp_path / "warehouse"
+    assert ship(ledger.path, str(elsewhere))[0] == 2
+    assert ship(ledger.path, f"file://{elsewhere}")[::2] == (0, 2)
+    next(elsewhere.glob("charges/*/*.parquet")).unlink()
+    assert ship(ledger.path, str(elsewhere))[::2] == (1, 1)
+    assert Ledger(f"file://{elsewhere}").cost().rows() == ledger.cost().rows()
+    fill(ledger, write_segment, row)
+    compact(ledger.path, today=date(2026, 12, 1))
+    shipped = ship(ledger.path, str(elsewhere))
+    assert (shipped.files, shipped.replaced) == (2, 2)
+    assert Ledger(f"file://{elsewhere}").cost().rows() == ledger.cost().rows()
+    assert main(["ship", str(ledger.path), str(elsewhere)]) == 0
+
+
+def test_many_hosts_ship_into_one_bucket_and_it_is_asked_as_any_ledger(ledger, write_segment, row, bucket):
+    fill(ledger, write_segment, row)
+    assert ship(ledger.path, bucket).files == 2
+    ledger.path.rename(ledger.path.with_name("first-host"))
+    fill(ledger, write_segment, row, days=(24, 25))
+    assert ship(ledger.path, bucket).files == 2
+    assert ship(ledger.path, bucket).files == 0
+    days = {one["day"].day: one["charges"] for one in Ledger(bucket).cost("day")}
+    assert days == {23: 1, 24: 2, 25: 1}
+
+
+def test_a_place_that_has_none_or_is_not_known_is_named(ledger, write_segment, row, tmp_path):
+    fill(ledger, write_segment, row)
+    with pytest.raises(LedgerError, match="there is no shipped ledger here"):
+        Ledger(f"file://{tmp_path}/nothing")
+    with pytest.raises(LedgerError, match="nonsense"):
+        ship(ledger.path, "nonsense://x")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LedgerError, match="could not be copied"):
+        ship(ledger.path, str(tmp_path / "file"))
+    assert os.listdir(tmp_path / "spend.ledger")  # noqa: PTH208
