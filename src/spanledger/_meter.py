@@ -80,7 +80,7 @@ class Meter:
             begun = origin or Origin(
                 {**call.row, "charge_id": row["charge_id"]}, call.scope, call.started_ns, corrects=True
             )
-            _seen.unfinished.put(reading.awaits, begun._replace(counted=priced.list_cost, usage=reading.usage))
+            _seen.unfinished.put(reading.awaits, begun._replace(counted=priced.list_cost, reading=reading))
 
     def fail(self, call: Call, error: BaseException) -> None:
         """Books a call that ended without a response: not billed where the provider refused it, else unknown."""

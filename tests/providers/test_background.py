@@ -142,7 +142,8 @@ def test_a_video_is_billed_by_the_second_once_it_is_made(canned, client, charges
     client.videos.retrieve(number)
     client.videos.retrieve(number)
     first, second = charges
-    assert (first.usage, first.usage_source) == ({"video_seconds": 8}, "estimated")
+    assert (first.usage, first.usage_source, first.list_cost) == ({"video_seconds": 8}, "request", None)
+    assert first.cost_reason == "usage: the video is not made yet"
     assert (second.usage, second.usage_source, second.corrects) == ({"video_seconds": 8}, "reported", first.charge_id)
     assert second.price_context == {"size": "1280x720"}
 
@@ -161,6 +162,19 @@ def test_an_extension_bills_what_it_adds_not_the_whole_film(canned, client, char
     client.videos.extend(prompt="go on", seconds="4", video=("a.mp4", b"film"))
     client.videos.retrieve(number)
     assert [charge.usage for charge in charges] == [{"video_seconds": 4}, {"video_seconds": 4}]
+
+
+def test_a_video_that_is_downloaded_has_been_made(canned, client, charges, number):
+    canned.answer(video(number, "queued", seconds="8", size="1792x1024"))
+    canned.answer(b"film" * 99, "video/mp4")
+    canned.answer(b"film" * 99, "video/mp4")
+    client.videos.create(model="sora-2", prompt="a cat", seconds="8")
+    for _ in range(2):
+        assert client.videos.download_content(number).read() == b"film" * 99
+    assert [charge.usage_source for charge in charges] == ["request", "reported"]
+    assert charges[1].corrects == charges[0].charge_id
+    assert (charges[1].usage, charges[1].request_model) == ({"video_seconds": 8}, "sora-2")
+    assert charges[1].price_context == {"size": "1792x1024"}
 
 
 def test_a_remix_is_a_video_of_its_own(canned, client, charges, number):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanledger import _seen
 from spanledger._types import Usage
-from spanledger.providers._folding import seconds
+from spanledger.providers._folding import ignore, seconds
 from spanledger.providers._reading import Api, Body, Reading, Request, State, keep, text
 
 if TYPE_CHECKING:
@@ -35,16 +35,32 @@ def read_video(state: State, request: Request) -> Reading:
         return reading._replace(billed=False, note="the video failed")
     if status not in UNFINISHED:
         return reading
-    return reading._replace(usage_source="estimated", note="the video is not made yet", awaits=reading.response_id)
+    unmade = reading.usage and reading.usage._replace(flaw="the video is not made yet", usable=False)
+    return reading._replace(usage=unmade, usage_source="request", awaits=reading.response_id)
 
 
 def completed(tally: Tally) -> Iterable[Reading]:
     """The reading of a job that is asked about, once it is over, in the place of that of its begin."""
-    origin = None if tally.state.get("status") in UNFINISHED else _seen.unfinished.pop(str(tally.state.get("id")))
+    if tally.state.get("status") in UNFINISHED:
+        return ()
+    return _in_place(str(tally.state.get("id")), read_video(tally.state, tally.call.request))
+
+
+def downloaded(tally: Tally) -> Iterable[Reading]:
+    """The reading of a job whose video is downloaded: it has been made."""
+    number = tally.call.request.path.partition("?")[0].rstrip("/").split("/")[-2]
+    return _in_place(number, None)
+
+
+def _in_place(number: str, reading: Reading | None) -> Iterable[Reading]:
+    """The reading now, with the length that was asked for; where there is none, that of the begin."""
+    origin = _seen.unfinished.pop(number)
     if origin is None:
         return ()
-    reading = read_video(tally.state, tally.call.request)
-    return (reading._replace(usage=origin.usage or reading.usage, origin=origin),)
+    begun: Reading = origin.reading
+    now = reading or begun
+    usage = begun.usage._replace(flaw=None, usable=True) if begun.usage else now.usage
+    return (now._replace(usage=usage, usage_source="reported", awaits=None, origin=origin),)
 
 
 def _creates(name: str) -> Api:
@@ -52,6 +68,7 @@ def _creates(name: str) -> Api:
 
 
 RETRIEVE: Final = Api("videos.retrieve", "generate_content", fold_video, read_video, lookup=True, each=completed)
+DOWNLOAD: Final = Api("videos.content", "generate_content", ignore, read_video, lookup=True, each=downloaded)
 
 ROUTES: Final[Mapping[str, Api]] = {
     "/videos": _creates("videos.create"),
@@ -59,4 +76,4 @@ ROUTES: Final[Mapping[str, Api]] = {
     "/videos/extensions": _creates("videos.extend"),
     "/videos/{}/remix": _creates("videos.remix"),
 }
-LOOKUPS: Final[Mapping[str, Api]] = {"/videos/{}": RETRIEVE}
+LOOKUPS: Final[Mapping[str, Api]] = {"/videos/{}": RETRIEVE, "/videos/{}/content": DOWNLOAD}

@@ -27,7 +27,7 @@ class Origin(NamedTuple):
     """The call that a response of another call belongs to: a background response that is polled, a batch.
 
     `row` is all that is known of it. What is booked for one that `corrects` takes the place of the charge that the row
-    names, of which `counted` femtos went to its workflow run. `usage` is what it was read to use.
+    names, of which `counted` femtos went to its workflow run. `reading` is how it was read.
     """
 
     row: Row
@@ -35,7 +35,7 @@ class Origin(NamedTuple):
     started_ns: int = 0
     corrects: bool = False
     counted: int | None = None
-    usage: Usage | None = None
+    reading: Any = None
 
 
 class Reading(NamedTuple):
