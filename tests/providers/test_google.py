@@ -140,6 +140,7 @@ async def test_a_stream_that_breaks_inside_is_one_charge(server, call, kind):
     assert (charge.status in {"error", "aborted"}, charge.input_tokens) == (True, 100)
 
 
+@pytest.mark.skipif(not SHOWS_HEADERS, reason="an old google-genai reads in a thread, which cannot be cancelled")
 async def test_a_task_that_is_cancelled_leaves_one_charge(server, make):
     server.reply(Reply(REPLY.text, TOKENS, fault=Fault("hold", 2)))
     call, seen = Caller(await make(), "async"), asyncio.Event()
@@ -175,6 +176,7 @@ async def test_a_dead_connection_is_one_failed_call(server, call):
     assert only(charges).status == "error"
 
 
+@pytest.mark.skipif(not hasattr(types, "GenerateVideosConfig"), reason="this google-genai makes no videos")
 @pytest.mark.filterwarnings("ignore:The generate_(images|videos) method")
 async def test_what_is_billed_by_neither_token_nor_stream_is_counted(server, make, mode):
     call = Caller(await make("vertex"), mode)
@@ -220,6 +222,8 @@ async def test_functions_that_the_sdk_calls_by_itself_make_a_charge_for_each_req
     def weather(city: str) -> str:
         """The weather of a city."""
         return f"sunny in {city}"
+
+    weather.__annotations__ = {"city": str, "return": str}  # an old google-genai reads them as they are
 
     def ask_for_the_function(body):
         part = {"functionCall": {"name": "weather", "args": {"city": "Oslo"}}}

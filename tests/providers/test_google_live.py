@@ -8,13 +8,16 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 import pytest
-from google.genai import errors
+from google.genai import errors, live
 from tests.providers._google import client_of, closing
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
 import spanledger
 from spanledger.testing import capture_charges
+
+if not hasattr(live.AsyncSession, "send_client_content"):
+    pytest.skip("this google-genai cannot say something in a session as the newer ones do", allow_module_level=True)
 
 MODEL = "gemini-live-2.5-flash"
 SAYS = {"serverContent": {"modelTurn": {"parts": [{"text": "hello"}]}}}

@@ -83,10 +83,13 @@ def fold_generate(state: State, event: Body) -> None:
 
 
 def _take_usage(state: State, usage: Any) -> None:
-    """A later usage replaces an earlier one, whose counts may be higher; one without counts only adds to it."""
+    """A later usage replaces an earlier one, whose counts may be higher; one without counts only adds to it.
+
+    It is copied: google-genai 1.0 takes out of the body what it does not know.
+    """
     if isinstance(usage, dict):
         counted = "promptTokenCount" in usage or "totalTokenCount" in usage
-        state["usage"] = usage if counted else {**state.get("usage", {}), **usage}
+        state["usage"] = {**({} if counted else state.get("usage", {})), **usage}
 
 
 def _finish(state: State, index: Any, reason: Any) -> None:
