@@ -112,3 +112,9 @@ def test_two_levels_tie(teams):
         below = round_tied(team, unit, above[number])
         assert sum(below.values()) == above[number]
         assert all(abs(below[key] - part) < unit for key, part in team.items())
+
+
+def test_of_equal_remainders_the_larger_weight_gets_the_last_digit():
+    assert largest_remainder(2, {"a": 1, "b": 3}) == {"a": 0, "b": 2}
+    assert largest_remainder(-2, {"a": 1, "b": 3}) == {"a": 0, "b": -2}
+    assert largest_remainder(1, {"b": 1, "a": 1}) == {"b": 0, "a": 1}

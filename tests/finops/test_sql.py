@@ -82,3 +82,35 @@ def test_money_goes_to_integers_and_back(engine, amounts):
     for cost, integer, again in found.fetchall():
         assert again == cost
         assert integer == to_femto(cost)
+
+
+@pytest.mark.parametrize(
+    ("amount", "weights", "expected"),
+    [
+        (2, {"a": 1, "b": 3}, {"a": 0, "b": 2}),
+        (-2, {"a": 1, "b": 3}, {"a": 0, "b": -2}),
+        (1, {"b": 1, "a": 1}, {"b": 0, "a": 1}),
+    ],
+)
+def test_ties_of_shared_go_to_the_larger_weight_then_to_the_lower_key(engine, amount, weights, expected):
+    rows = [{"pot": 0, "team": team, "amount": amount, "weight": weight} for team, weight in weights.items()]
+    engine.register("given_rows", table(rows, amount=0, weight=0))
+    integers = "SELECT pot, team, CAST(amount AS HUGEINT) AS amount, CAST(weight AS HUGEINT) AS weight FROM given_rows"
+    found = engine.execute(_sql.shared(f"({integers})", ["pot"], ["team"])).fetchall()
+    assert {team: part for _, team, _, _, _, part in found} == expected
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ({"growth": 2375, "search": 9500, "support": 7125}, {"growth": 2370, "search": 9500, "support": 7130}),
+        ({"growth": 5, "search": 5}, {"growth": 10, "search": 0}),
+    ],
+)
+def test_ties_of_rounding_go_to_the_larger_amount_then_to_the_lower_key(engine, parts, expected):
+    above = sum(expected.values())
+    rows = [{"bu": "x", "team": team, "exact": exact, "above": above} for team, exact in parts.items()]
+    engine.register("given_rows", table(rows, exact=0, above=0))
+    integers = "SELECT bu, team, CAST(exact AS HUGEINT) AS exact, CAST(above AS HUGEINT) AS above FROM given_rows"
+    found = engine.execute(_sql.rounded(f"({integers})", ["bu"], ["team"], 10)).fetchall()
+    assert {team: published for _, team, _, published in found} == expected
