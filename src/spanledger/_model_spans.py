@@ -16,7 +16,7 @@ SIGNS: Final[Mapping[str, frozenset[str]]] = {
 """An attribute and the values that it has on such spans: GenAI conventions (the anthropic SDK, the official
 instrumentations, Logfire, pydantic-ai), OpenInference (which tells the kind only at the end), OpenLLMetry."""
 
-USAGE: Final = ("gen_ai.usage.", "llm.token_count.", "llm.cost.", "llm.usage.")
+USAGE: Final = ("gen_ai.usage.", "llm.token_count.", "llm.cost.", "llm.usage.", "operation.cost")
 """What the attributes begin with that a backend adds up."""
 
 

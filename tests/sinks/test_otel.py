@@ -219,3 +219,58 @@ def test_without_an_sdk_only_a_remote_parent_is_noted(opening):
 def test_a_wrong_setting_is_named(settings, named):
     with pytest.raises(ConfigurationError, match=named):
         OTel(**settings)
+
+
+def ended_late(telemetry, call, sink, tokens):
+    """As OpenInference does for LangChain: never current, and a model call only when it ends."""
+    tracer = telemetry.tracer_provider.get_tracer("openinference.instrumentation.langchain")
+    theirs = tracer.start_span("ChatOpenAI")
+    call(sink)
+    theirs.set_attributes({"openinference.span.kind": "LLM", "llm.token_count.prompt": tokens})
+    theirs.set_attribute("llm.token_count.completion", 500)
+    theirs.end()
+    return next(span for span in telemetry.spans() if span.name == "ChatOpenAI")
+
+
+def test_a_span_that_tells_only_at_its_end_of_a_call_that_was_shown_loses_its_usage(telemetry, sink, call):
+    theirs = ended_late(telemetry, call, sink, 1000)
+    assert not [name for name in theirs.attributes if name.startswith("llm.token_count.")]
+    assert theirs.attributes["openinference.span.kind"] == "LLM"
+
+
+def test_a_span_of_another_call_keeps_its_usage(telemetry, sink, call):
+    assert ended_late(telemetry, call, sink, 999).attributes["llm.token_count.prompt"] == 999
+
+
+def test_a_report_of_a_call_that_was_shown_loses_its_usage_once(telemetry, sink, call):
+    """As Logfire does for a stream, in a span of its own after it."""
+    usage = {"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 1000, "gen_ai.usage.output_tokens": 500}
+    with telemetry.tracer.start_as_current_span("request"):
+        call(sink)
+        for _ in range(2):
+            telemetry.tracer.start_span("streaming response took 1 s", attributes=usage).end()
+    _, report, other, _ = telemetry.spans()
+    assert "gen_ai.usage.input_tokens" not in report.attributes
+    assert other.attributes["gen_ai.usage.input_tokens"] == 1000
+
+
+def test_a_provider_that_cannot_be_hashed_is_watched_too(telemetry, call):
+    class Proxy:
+        """Like Logfire's."""
+
+        __hash__ = None
+
+        def __getattr__(self, name):
+            return getattr(telemetry.tracer_provider, name)
+
+    call(OTel(tracer_provider=Proxy()))
+    assert telemetry.spans()
+
+
+def test_where_instrumentation_is_suppressed_the_span_that_is_there_is_annotated(telemetry, sink, call):
+    with telemetry.tracer.start_as_current_span("theirs", attributes={"gen_ai.operation.name": "chat"}):
+        token = attach(set_value("suppress_instrumentation", True))
+        call(sink)
+        detach(token)
+    (span,) = telemetry.spans()
+    assert span.attributes["gen_ai.usage.cost"] == 0.00675

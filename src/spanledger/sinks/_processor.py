@@ -11,7 +11,7 @@ from opentelemetry.context import Context, get_value
 from opentelemetry.trace import SpanKind
 
 from spanledger import _faults
-from spanledger.sinks._spans import CALL, Traced, is_model_call
+from spanledger.sinks._spans import CALL, Traced, is_late, is_model_call, reports, shown, strip_at_end
 
 Tags = Callable[["Context | None"], Mapping[str, str]]
 
@@ -23,9 +23,6 @@ latest: Final[ContextVar[Callable[[], Any] | None]] = ContextVar("spanledger.lat
 
 OURS: Final = "spanledger"
 """Our own spans of calls have all their tags already."""
-
-LATE: Final = ("openinference.",)
-"""Instrumentations whose spans say what they are only after they have started."""
 
 MODELS: Final = ("gen_ai.request.model", "llm.model_name", "llm.request.model")
 
@@ -62,8 +59,14 @@ class TagProcessor:
         tags = tags_in(parent_context)
         if tags:
             span.set_attributes(attributes(tags))
-        if scope == OURS or not (scope.startswith(LATE) or is_model_call(span)):
+        late = is_late(span)
+        if scope == OURS or not (late or is_model_call(span)):
             return
+        if reports(span):
+            strip_at_end(span, shown.take_before)
+            return
+        if late:
+            strip_at_end(span, shown.take_within)
         call = get_value(CALL, parent_context)
         if isinstance(call, Traced):
             call.adopt(span)
@@ -93,7 +96,9 @@ def claim(model: str | None) -> Any:
         return None
     latest.set(None)
     span = reference()
-    return span if span is not None and is_model_call(span) and _fits(span, model) else None
+    if span is None:
+        return None
+    return span if is_model_call(span) and _fits(span, model) else None
 
 
 def _fits(span: Any, model: str | None) -> bool:

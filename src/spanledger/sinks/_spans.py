@@ -6,9 +6,11 @@ span gets our tags and cost, and no second one is opened.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -34,6 +36,16 @@ MONEY: Final = ("list_cost", "contracted_cost", "effective_cost")
 def is_model_call(span: Any) -> bool:
     """Whether a span that is still recording stands for one call of a model."""
     return span.is_recording() and _model_spans.is_model_call(getattr(span, "attributes", None))
+
+
+LATE: Final = ("openinference.", "opentelemetry.instrumentation.langchain")
+"""Instrumentations whose spans say what they are only after they have started, LangChain's only as they end."""
+
+
+def is_late(span: Any) -> bool:
+    """Whether a span may say later that it stands for a model call."""
+    name: str = span.instrumentation_scope.name
+    return name.startswith(LATE)
 
 
 def merged(charges: list[Charge]) -> Row:
@@ -140,12 +152,14 @@ class Traced(Untraced):
         """Writes usage, cost and outcome; never a message, which may quote a prompt."""
         span, self._span = self._span, None
         carrier, self._carrier = self._carrier, None
+        row = merged(charges) if charges else {}
         if carrier is not None:
             carrier.close(charges, self._names)
+        elif span is not None:
+            shown.add(span, row)
         if span is not None:
             if span.is_recording():
-                found = self._names.end(merged(charges)) if charges and carrier is None else {}
-                _conclude(span, found, error)
+                _conclude(span, self._names.end(row) if row and carrier is None else {}, error)
             span.end()
 
 
@@ -157,7 +171,61 @@ def _conclude(span: Span, found: dict[str, Any], error: BaseException | None) ->
     span.set_attributes(found)
 
 
-def strip_at_end(span: Any) -> None:
+CHARGE: Final = "spanledger.charge_id"
+"""The attribute by which the carrier of a call is known."""
+
+SIZES: Final = (
+    ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"),
+    ("llm.token_count.prompt", "llm.token_count.completion"),
+)
+
+
+class Shown:
+    """The calls whose usage some span has shown lately, to know a second report of one by its size."""
+
+    def __init__(self) -> None:
+        self._calls: deque[tuple[int, int, Any, Any]] = deque(maxlen=512)
+
+    def add(self, span: Any, row: Row) -> None:
+        """A span shows the usage of a call."""
+        began, trace_id = getattr(span, "start_time", None) or 0, span.get_span_context().trace_id
+        self._calls.append((trace_id, began, row.get("input_tokens"), row.get("output_tokens")))
+
+    def take_within(self, span: Any) -> bool:
+        """Whether a span that ends tells again of a call that began within it. Each is taken once."""
+        return self._take(span, lambda _, began: began >= span.start_time)
+
+    def take_before(self, span: Any) -> bool:
+        """Whether a span that knew the usage when it started, as Logfire's of a stream, tells of one in its trace."""
+        own = span.get_span_context().trace_id
+        return self._take(span, lambda trace_id, _: trace_id == own)
+
+    def _take(self, span: Any, fits: Callable[[int, int], bool]) -> bool:
+        attributes = span.attributes or {}
+        if CHARGE in attributes:
+            return False
+        size = next(((attributes[a], attributes.get(b)) for a, b in SIZES if a in attributes), None)
+        twin = next((call for call in list(self._calls) if call[2:] == size and fits(*call[:2])), None)
+        if twin is not None:
+            with contextlib.suppress(ValueError):  # another thread may have taken it
+                self._calls.remove(twin)
+        return twin is not None
+
+
+shown: Final = Shown()
+
+
+def reports(span: Any) -> bool:
+    """Whether a span that starts has usage already: it tells of a call that is over."""
+    return any(name.startswith(USAGE) for name in span.attributes or ())
+
+
+def always(span: Any) -> bool:  # noqa: ARG001 -- a condition that always holds
+    """Holds for every span."""
+    return True
+
+
+def strip_at_end(span: Any, when: Callable[[Any], bool] = always) -> None:
     """Takes the usage off a span when its owner ends it: a backend would count it twice."""
     end = span.end
     if getattr(end, "__name__", "") == strip_at_end.__name__:
@@ -166,9 +234,10 @@ def strip_at_end(span: Any) -> None:
     @functools.wraps(strip_at_end)
     def ending(end_time: int | None = None) -> None:
         span.__dict__.pop("end", None)
-        attributes = span._attributes
-        for name in [name for name in attributes if name.startswith(USAGE)]:
-            del attributes[name]
+        if when(span):
+            attributes = span._attributes  # the SDK offers no way to take an attribute back
+            for name in [name for name in attributes if name.startswith(USAGE)]:
+                del attributes[name]
         end(end_time)
 
     span.end = ending
@@ -210,7 +279,10 @@ class _Note:
         self._open -= 1
         self._charges += charges
         if self._charges:
-            self._write(names.end(merged(self._charges)))
+            row = merged(self._charges)
+            if not is_late(self._span):
+                shown.add(self._span, row)
+            self._write(names.end(row))
         if self._open <= 0 and self._ended_at is not None:
             self._finish(self._ended_at)
 

@@ -34,14 +34,16 @@ from spanledger.sinks._spans import Traced, Untraced, is_model_call
 
 POLICIES: Final = ("emit", "annotate", "off")
 
-SUPPRESSED: Final = ("suppress_instrumentation", "suppress_language_model_instrumentation")
-"""The context keys by which OpenTelemetry, OpenInference and OpenLLMetry silence instrumentation."""
-
+SILENCES: Final = ("suppress_instrumentation", "suppress_language_model_instrumentation")
+"""The context keys by which OpenTelemetry, Logfire and OpenLLMetry silence what is below them: then we open
+no span, and annotate theirs."""
 
 DEFAULT_SPAN_TAGS: Final = ("team", "feature", "customer", "environment")
 
-_processors: Final[weakref.WeakKeyDictionary[Any, TagProcessor]] = weakref.WeakKeyDictionary()
-"""Our span processor of each provider: a provider cannot be rid of one, so it is used again."""
+MARK: Final = "_spanledger_processor"
+"""Where a provider keeps our span processor: it cannot be rid of one, so that it is used again."""
+
+_processors: Final[weakref.WeakSet[TagProcessor]] = weakref.WeakSet()
 
 
 def no_tags(context: Context | None) -> Mapping[str, str]:  # noqa: ARG001 -- for a sink that stands alone
@@ -106,11 +108,11 @@ class OTel:
         if tracer is None:
             return Untraced(parent) if parent.is_valid else None
         policy = self._policy.get(row["provider_name"]) or self._policy["*"]
-        if policy == "off" or here.get(SUPPRESSED[0]) or here.get(SUPPRESSED[1]):
+        if policy == "off":
             return Untraced(parent)
         tags = tags_of(row)
         outer = current if is_model_call(current) else claim(row.get("request_model"))
-        if outer is not None or policy == "annotate" or row.get("_native_span"):
+        if outer is not None or policy == "annotate" or row.get("_native_span") or _silenced(here):
             call = Traced(parent, self._names, tags)
             if outer is not None:
                 call.adopt(outer)
@@ -134,12 +136,14 @@ class OTel:
 
     def _watch(self, provider: Any) -> None:
         """Adds our span processor to a provider of the SDK, once."""
-        processor = _processors.get(provider)
+        processor = getattr(provider, MARK, None)
         if processor is None:
             add = getattr(provider, "add_span_processor", None)
             if add is None:
                 return
-            processor = _processors[provider] = TagProcessor()
+            processor = TagProcessor()
+            setattr(provider, MARK, processor)
+            _processors.add(processor)
             add(processor)
         processor.serve(self, self._allowed_tags, self._names.tags, self._finished)
 
@@ -156,8 +160,12 @@ class OTel:
 
     def close(self) -> None:
         """Tags no span any more."""
-        for processor in list(_processors.values()):
+        for processor in list(_processors):
             processor.leave(self)
+
+
+def _silenced(context: Context) -> bool:
+    return bool(context.get(SILENCES[0]) or context.get(SILENCES[1]))
 
 
 def _global_provider() -> TracerProvider | None:
