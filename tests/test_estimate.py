@@ -379,3 +379,15 @@ def test_the_weights_load_on_first_need_only() -> None:
 def test_sets_cover_what_is_fitted() -> None:
     for family in FAMILIES:
         assert set(weights()[family]) == {"error", *_estimate.SETS}
+
+
+def test_a_charge_is_booked_though_the_estimate_fails(server: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    from spanledger import _faults, _unreported
+
+    monkeypatch.setattr(_unreported, "APIS", None)
+    _faults.reset()
+    with openai_of(server) as client, capture_charges() as charges:
+        list(client.chat.completions.create(**CHAT))
+    assert [(one.status, one.usage, one.cost_status) for one in charges] == [("ok", None, "unknown")]
+    assert "estimate what a stream did not report: TypeError" in _faults.counts
+    _faults.reset()

@@ -208,10 +208,15 @@ def _continued(origin: Origin) -> Row:
 
 
 def _completed(tally: Tally, reading: Reading) -> Reading:
-    """With an estimate of what a stream did not report; the estimator loads on first need."""
+    """With an estimate of what a stream did not report; without one, should that fail."""
+    return _faults.guarded("estimate what a stream did not report", reading)(_estimated)(tally, reading)
+
+
+def _estimated(tally: Tally, reading: Reading) -> Reading:
+    """The estimator loads on first need, which may be at the end of the process."""
     from spanledger._unreported import completed
 
-    return _faults.guarded("estimate what a stream did not report", reading)(completed)(tally, reading)
+    return completed(tally, reading)
 
 
 def _price(tally: Tally, reading: Any, row: Row) -> Priced:
