@@ -289,6 +289,20 @@ def test_other_currencies_are_refused(make_ledger):
         allocate(ledger, plan(), "2026-11")
 
 
+@pytest.mark.parametrize("value", [Decimal("NaN"), Decimal("Infinity"), Decimal(-1), True, "3", None])
+def test_what_is_no_weight_is_refused(value):
+    with pytest.raises(PlanError, match=r"values.a is .*: it takes a number of zero or more"):
+        Plan.from_dict(plan(drivers=[{"name": "h", "to": "team", "values": {"a": value}}]))
+
+
+def test_what_is_no_number_is_refused_in_telemetry_and_conditions(tmp_path):
+    (tmp_path / "gpu.csv").write_text("date,key,value\n2026-11-01,search,nan\n")
+    with pytest.raises(PlanError, match=r"driver 'gpu': file is 'gpu.csv', whose line 2 is not date,key,value"):
+        Plan.from_dict(plan(drivers=[{"name": "gpu", "to": "team", "file": "gpu.csv"}]), folder=tmp_path)
+    with pytest.raises(PlanError, match=r"among.input_tokens is Decimal\('NaN'\)"):
+        Plan.from_dict(plan({**GATEWAY, "driver": "even", "among": {"input_tokens": Decimal("NaN")}}))
+
+
 @pytest.mark.parametrize("period", ["2026", "2026-11-02..2026-11-02", "2026-11-02..2026-11-01", (1, 2), None])
 def test_what_is_no_period_is_refused(golden, period):
     with pytest.raises(PlanError, match="is no period"):

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from spanledger._ids import uuid7
 from spanledger.errors import PlanError
 from spanledger.finops import allocate, chains
 
@@ -92,8 +93,8 @@ def test_the_tree_of_a_run_is_the_ledgers(make_ledger):
 
 
 WASTED = (
-    {"call_id": "c1", "response_id": "r1", "list_cost": "0.40"},
-    {"call_id": "c1", "response_id": "r2", "list_cost": "0.50"},
+    {"charge_id": uuid7(1_000_000), "call_id": "c1", "response_id": "r1", "list_cost": "0.40"},
+    {"charge_id": uuid7(2_000_000), "call_id": "c1", "response_id": "r2", "list_cost": "0.50"},
     {"status": "error", "list_cost": "0.30"},
     {"status": "aborted", "list_cost": "0.20", "cost_status": "partial"},
     {"finish_reasons": ["length"], "list_cost": "0.10"},

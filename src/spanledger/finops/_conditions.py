@@ -246,7 +246,8 @@ def _operand(section: Section, where: str, field: Field, operator: str, operand:
     many = operator in ("in", "not", "has")
     items = operand if many and isinstance(operand, list) else [operand]
     for item in items:
-        if not isinstance(item, kind) or (isinstance(item, bool) and kind is not bool):
+        endless = isinstance(item, Decimal) and not item.is_finite()
+        if not isinstance(item, kind) or (isinstance(item, bool) and kind is not bool) or endless:
             raise section.error(where, f"is {item!r}: {operator!r} takes {takes} here")
     moments = [_moment(item) for item in items] if field.kind == "time" and operator != "present" else items
     return tuple(moments) if many else moments[0]

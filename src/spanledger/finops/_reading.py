@@ -141,9 +141,10 @@ class Section:
         return {key: self._positive(f"{field}.{key}", number) for key, number in value.items()}
 
     def _positive(self, field: str, value: Any) -> Decimal:
-        if isinstance(value, bool) or not isinstance(value, int | Decimal) or not Decimal(value) >= 0:
+        number = Decimal(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else Decimal("NaN")
+        if not number.is_finite() or number < 0:
             raise self.error(field, f"is {value!r}: it takes a number of zero or more")
-        return Decimal(value)
+        return number
 
     def sections(self, field: str, name: str) -> list[Section]:
         """A list of tables; each is called by its own `name` field where it has one."""

@@ -139,7 +139,7 @@ def _telemetry_row(section: Section, path: Path, number: int, row: Mapping[str, 
         day, key, value = date.fromisoformat(row["date"]), row["key"], Decimal(row["value"])
     except (KeyError, ValueError, TypeError, InvalidOperation):
         day, key, value = date.min, "", Decimal("NaN")
-    if key and value >= 0:
+    if key and value.is_finite() and value >= 0:
         return day, key, value
     what = f"is {path.name!r}, whose line {number} is not date,key,value with a date and a number of zero or more"
     raise section.error("file", what)
