@@ -182,8 +182,8 @@ def _stainless_api(provider: Stainless) -> Callable[[Method], Api | None]:
 
 
 def _google_api(method: Method) -> Api | None:
-    if method.route == _google_interactions.CREATE:
-        return _google_interactions.INTERACTION
+    if method.route in _google_interactions.OPERATIONS:
+        return _google_interactions.OPERATIONS[method.route]
     return VERBS.get(verb_of(method.route)) if method.verb == "POST" else None
 
 

@@ -91,7 +91,7 @@ ANTHROPIC: Final = [
 
 GOOGLE: Final = [
     *free("counts tokens", "*:countTokens", "*:computeTokens"),
-    *free("asks after a job, or stops one", "*:cancel", "*:fetchPredictOperation"),
+    *free("stops a job", "*:cancel"),
     *free("files are not charged by the call", "upload/*/files", "files:register", "StartEnvironmentFileUpload"),
     *gap(
         "a batch's results come in its own object or in a file",
@@ -110,7 +110,7 @@ GOOGLE: Final = [
     *free("checks a reward", "*:validateReinforcementTuningReward"),
     *gap("what it costs is not known here", "CreateDecision", "CreateVoice"),
     *gap("starts an agent on the provider's side", "RunTrigger"),
-    *free("administration", "Create*", "Ping*", "Rotate*", "Update*", "cancelInteractionById"),
+    *free("administration", "Create*", "Ping*", "Rotate*", "Update*"),
 ]
 
 BEDROCK: Final = [

@@ -129,6 +129,16 @@ async def test_a_stream_whose_connection_is_cut_fails_with_what_it_has_seen(serv
     assert charge.usage_source == "partial"
 
 
+async def test_a_stream_that_ends_without_a_reason_is_whole_all_the_same(server, call):
+    def unreasoned(event):
+        return {**event, "candidates": [{**event["candidates"][0], "finishReason": None}]}
+
+    server.reply(Reply(REPLY.text, TOKENS, amend=unreasoned))
+    with capture_charges() as charges:
+        await pieces(await call("models.generate_content_stream", **ASK))
+    assert (only(charges).status, only(charges).usage_source) == ("ok", "reported")
+
+
 @pytest.mark.parametrize("kind", ["error", "malformed"])
 async def test_a_stream_that_breaks_inside_is_one_charge(server, call, kind):
     server.reply(Reply(REPLY.text, TOKENS, fault=Fault(kind, 1)))
@@ -192,6 +202,29 @@ async def test_what_is_billed_by_neither_token_nor_stream_is_counted(server, mak
         )
     assert [charge.usage for charge in charges] == [{"images": 2}, {"video_seconds": 16}]
     assert charges[1].response_id == "operations/1"
+
+
+@pytest.mark.skipif(not hasattr(types, "GenerateVideosConfig"), reason="this google-genai makes no videos")
+@pytest.mark.filterwarnings("ignore:The generate_videos method")
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("error", [None, {"code": 3, "message": "unsafe"}])
+async def test_a_video_is_certain_once_its_operation_is_over(server, make, mode, platform, error):
+    call, name = Caller(await make(platform), mode), "models/veo-3.1-generate-preview/operations/1"
+    states = [{"name": name}, {"name": name, "done": False}, {"name": name, "done": True, "error": error}]
+    states[2] = {key: value for key, value in states[2].items() if value is not None}
+    server.reply(*(Reply(amend=lambda _, state=state: state) for state in states))
+    config = types.GenerateVideosConfig(number_of_videos=1, duration_seconds=8)
+    asked = {"model": "veo-3.1-generate-preview", "prompt": "a sea", "config": config}
+    with capture_charges() as charges:
+        try:
+            operation = await call("models.generate_videos", **asked)
+            for _ in range(2):
+                operation = await call("operations.get", operation=operation)
+        except ValueError as refusal:
+            pytest.skip(f"this google-genai has no videos there: {refusal}")
+    assert [charge.usage for charge in charges] == [{"video_seconds": 8}, {"video_seconds": 0 if error else 8}]
+    assert [charge.usage_source for charge in charges] == ["estimated", "reported"]
+    assert charges[1].corrects == charges[0].charge_id
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)

@@ -99,3 +99,23 @@ async def test_a_raw_response_that_is_never_parsed_is_one_charge(call):
     with capture_charges() as charges:
         await settled(create(**ASK))
     assert counts(only(charges)) == (100, 40, 30, 10)
+
+
+async def test_one_that_goes_on_in_the_background_is_completed_when_it_is_asked_about(call, server):
+    if not hasattr(call.method("interactions"), "sdk_configuration"):
+        pytest.skip("this google-genai has interactions of an older make")
+
+    def begun(body):
+        return {name: value for name, value in {**body, "status": "in_progress"}.items() if name != "usage"}
+
+    server.reply(Reply(amend=begun, response_id="v1_1"), Reply(amend=begun, response_id="v1_1"))
+    server.answer = lambda _: Reply(REPLY.text, TOKENS, response_id="v1_1")
+    with capture_charges() as charges:
+        await call("interactions.create", **ASK, background=True)
+        await call("interactions.get", id="v1_1")
+        assert (len(charges), charges[0].cost_status) == (1, "unknown")
+        await call("interactions.get", id="v1_1")
+        await call("interactions.get", id="v1_1")
+    assert len(charges) == 2
+    assert charges[1].corrects == charges[0].charge_id
+    assert counts(charges[1]) == (100, 40, 30, 10)

@@ -180,7 +180,7 @@ def test_a_video_is_counted_from_its_request_and_says_so():
     request = {"parameters": {"durationSeconds": 8, "sampleCount": 2}}
     reading = read(google.VIDEO, {"name": "operations/1"}, body=request)
     assert reading.usage.units == {"video_seconds": 16}
-    assert "request" in reading.usage.flaw
+    assert (reading.usage_source, reading.awaits) == ("estimated", "operations/1")
     assert read(google.VIDEO, {"name": "operations/1"}).usage is None
 
 

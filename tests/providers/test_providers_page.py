@@ -61,6 +61,7 @@ def test_every_verb_of_google_that_bills_is_described():
         "predict": "generate_images",
         "predictLongRunning": "generate_videos",
         "cachedContents": "caches.create",
+        "fetchPredictOperation": "operations.get",
     }
     assert set(methods) == set(google_genai.VERBS)
     assert [method for method in methods.values() if method not in text] == []

@@ -100,7 +100,7 @@ def _watched(call: Call, chunks: Generator[Any, None, None]) -> Generator[Any, N
     except BaseException as error:
         watch.broke_off(error)
         raise
-    watch.end("read")
+    watch.read_to_end()
 
 
 def _async_request_streamed(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -126,7 +126,7 @@ async def _async_watched(watch: Watch, chunks: AsyncGenerator[Any, None]) -> Asy
     except BaseException as error:
         watch.broke_off(error)
         raise
-    watch.end("read")
+    watch.read_to_end()
 
 
 class Watch:
@@ -154,6 +154,13 @@ class Watch:
         """Ends the response, once."""
         if self.tally is not None:
             self.tally.end(how, error)
+
+    @_faults.guarded("end a stream")
+    def read_to_end(self) -> None:
+        """HTTP says where a body ends, so that it is whole, whether its last chunk gives a reason or not."""
+        if self.tally is not None:
+            self.tally.state["_done"] = True
+        self.end("read")
 
     @_faults.guarded("break off a stream")
     def broke_off(self, error: BaseException) -> None:
@@ -200,7 +207,7 @@ def _open(client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, stre
     given = {**dict(zip(("http_method", "path", "request_dict", "http_options"), args, strict=False)), **kwargs}
     body = given.get("request_dict")
     body = body if isinstance(body, Mapping) else {}
-    api = api_of(given["path"], body) if given["http_method"].lower() == "post" else None
+    api = api_of(given["http_method"].lower(), given["path"], body)
     if api is None:
         return None
     return open_call(

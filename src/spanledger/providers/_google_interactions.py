@@ -13,11 +13,18 @@ from spanledger._call import Call
 from spanledger.providers import _body
 from spanledger.providers._google import VERTEX_HOST, metering, note_headers, open_call
 from spanledger.providers._hooks import Hook, Patch
+from spanledger.providers._reading import Api
 from spanledger.providers._stainless import Stainless, _verify
-from spanledger.providers.google_genai import INTERACTION, INTERACTIONS
+from spanledger.providers.google_genai import GET_INTERACTION, INTERACTION, INTERACTIONS
 
 HOSTS: Final[Mapping[str, str]] = {VERTEX_HOST: "gcp.vertex_ai"}
 CREATE: Final = "CreateInteraction"
+OPERATIONS: Final[Mapping[str, Api]] = {
+    CREATE: INTERACTION,
+    "getInteractionById": GET_INTERACTION,
+    "cancelInteractionById": GET_INTERACTION,
+}
+"""What bills, by Speakeasy's name of it, and what may complete it."""
 
 
 class APIStatusError(Exception):
@@ -49,14 +56,15 @@ def _open(sdk: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call | 
     if _call.meter is None:
         return None
     given = {**dict(zip(("hook_ctx", "request"), args, strict=False)), **kwargs}
-    if getattr(given["hook_ctx"], "operation_id", None) != CREATE:
+    api = OPERATIONS.get(getattr(given["hook_ctx"], "operation_id", ""))
+    if api is None:
         return None
     request = given["request"]
-    body = orjson.loads(request.content)
+    body = orjson.loads(request.content or b"{}")
     model = body.get("model") or body.get("agent")
     stream = body.get("stream") is True
     client = getattr(sdk, "_api_client", None) or _http_client_of(sdk.sdk_configuration)
-    return open_call(client, INTERACTION, model=model, body=body, base_url=request.url, stream=stream)
+    return open_call(client, api, model=model, body=body, base_url=request.url, stream=stream)
 
 
 def _http_client_of(configuration: Any) -> Any:

@@ -5,9 +5,10 @@ The Gemini API and Vertex AI speak it alike. The wire is camelCase; interactions
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
+from spanledger import _seen
 from spanledger._types import Usage
 from spanledger.providers._folding import see
 from spanledger.providers._reading import (
@@ -23,6 +24,9 @@ from spanledger.providers._reading import (
     paths,
     text,
 )
+
+if TYPE_CHECKING:
+    from spanledger._call import Tally
 
 TOKENS = UsageTable(
     wholes={
@@ -218,20 +222,39 @@ def read_whole(state: State, request: Request) -> Reading:
     return Reading(WHOLES.read(state.get("usage")), context=_context(state, request))
 
 
+TO_BE_MADE: Final = "counted from the request: the video is still to be made"
+
+
 def fold_operation(state: State, event: Body) -> None:
-    """A long-running operation, as it begins: it has a name and no usage."""
-    keep(state, event, "name")
+    """A long-running operation: it has a name and no usage."""
+    keep(state, event, "name", "done")
+    state["_failed"] = isinstance(event.get("error"), dict)
 
 
 def read_video(state: State, request: Request) -> Reading:
     """The reading of a video that is still to be made: the seconds that were asked for, if the request says."""
     asked = request.body.get("parameters")
-    asked = asked if isinstance(asked, dict) else {}
+    asked = asked if isinstance(asked, Mapping) else {}
     seconds, count = as_count(asked.get("durationSeconds")), as_count(asked.get("sampleCount", 1))
-    usage = None
-    if seconds and count:
-        usage = Usage({"video_seconds": seconds * count}, "counted from the request: the video is still to be made")
-    return Reading(usage, response_id=text(state.get("name")), context=_context(state, request))
+    name = text(state.get("name"))
+    return Reading(
+        Usage({"video_seconds": seconds * count}) if seconds and count else None,
+        response_id=name,
+        context=_context(state, request),
+        usage_source="estimated",
+        note=TO_BE_MADE,
+        awaits=name,
+    )
+
+
+def made(tally: Tally) -> Iterable[Reading]:
+    """The reading of a video whose operation is over, in the place of that of its begin; one that failed is free."""
+    origin = _seen.unfinished.pop(str(tally.state.get("name"))) if tally.state.get("done") else None
+    if origin is None:
+        return ()
+    begun: Reading = origin.reading
+    usage = Usage({"video_seconds": 0}) if tally.state.get("_failed") else begun.usage
+    return (begun._replace(usage=usage, usage_source="reported", note=None, awaits=None, origin=origin),)
 
 
 CACHE = UsageTable(extras={"cache_write": paths("totalTokenCount")})
@@ -253,6 +276,7 @@ def read_cached_content(state: State, request: Request) -> Reading:
     )
 
 
+GOES_ON: Final = "in_progress"
 ENDED: Final = ("completed", "incomplete", "failed", "cancelled", "requires_action", "requires_continuation")
 
 
@@ -271,15 +295,28 @@ def fold_interaction(state: State, event: Body) -> None:
 
 
 def read_interaction(state: State, request: Request) -> Reading:
-    """The reading of an interaction: an agent's has the agent in place of the model."""
+    """The reading of an interaction: an agent's has the agent in place of the model.
+
+    One that goes on in the background is completed when it is asked about.
+    """
     status = text(state.get("status"))
+    goes_on = status == GOES_ON
     return Reading(
         _tokens(_searched(state.get("usage"))),
         response_model=text(state.get("model")) or text(state.get("agent")),
         response_id=text(state.get("id")),
         finish_reasons=(status,) if status else (),
         context=_context({"service_tier": state.get("service_tier")}, request),
+        note="the interaction goes on: its usage comes when it is asked about" if goes_on else None,
+        awaits=text(state.get("id")) if goes_on else None,
     )
+
+
+def finished(tally: Tally) -> Iterable[Reading]:
+    """The reading of a stored interaction, once it is over, in the place of that of its begin; of any other, none."""
+    state = tally.state
+    origin = _seen.unfinished.pop(str(state.get("id"))) if state.get("status") in ENDED else None
+    return (read_interaction(state, tally.call.request)._replace(origin=origin),) if origin else ()
 
 
 def _searched(usage: Any) -> Any:
@@ -308,6 +345,10 @@ PREDICT = Api("predict", "generate_content", fold_whole, read_whole)
 VIDEO = Api("predictLongRunning", "generate_content", fold_operation, read_video)
 CACHED_CONTENT = Api("cachedContents.create", "create_cached_content", fold_cached_content, read_cached_content)
 INTERACTION = Api("interactions", "generate_content", fold_interaction, read_interaction)
+OPERATION = Api("operations.get", "generate_content", fold_operation, read_video, lookup=True, each=made)
+GET_INTERACTION = Api(
+    "interactions.get", "generate_content", fold_interaction, read_interaction, lookup=True, each=finished
+)
 LIVE = Api("live", "generate_content", fold_live, read_generate)
 
 VERBS: Final[Mapping[str, Api]] = {
@@ -318,14 +359,17 @@ VERBS: Final[Mapping[str, Api]] = {
     "predict": PREDICT,
     "predictLongRunning": VIDEO,
     "cachedContents": CACHED_CONTENT,
+    "fetchPredictOperation": OPERATION,
 }
 """What ends the path of a POST that bills: the verb after its colon, else its last segment. `countTokens` is free."""
 
 INTERACTIONS: Final[Mapping[str, Api]] = {"/interactions": INTERACTION}
 
 
-def api_of(path: str, body: Body) -> Api | None:
-    """The endpoint of a POST, `None` where it bills nothing. Vertex AI embeds texts by `predict` too."""
+def api_of(method: str, path: str, body: Body) -> Api | None:
+    """The endpoint of a request, `None` where it bills nothing. Vertex AI embeds texts by `predict` too."""
+    if method == "get":
+        return OPERATION if "/operations/" in path else None
     api = VERBS.get(verb_of(path))
     if api is not PREDICT:
         return api

@@ -50,6 +50,9 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = tuple(
         ("POST", r"/models/[^/]+:(generateContent|streamGenerateContent)", gemini.GENERATE),
         ("POST", r"/models/[^/]+:(batchEmbedContents|embedContent)", gemini.EMBED),
         ("POST", r"/models/[^/]+:(predict|predictLongRunning)", gemini.PREDICT),
+        ("GET", r"/operations/[^/]+", gemini.PREDICT),
+        ("POST", r"/models/[^/]+:fetchPredictOperation", gemini.PREDICT),
+        ("GET", r"/interactions/[^/]+", gemini.INTERACTION),
         ("POST", r"/cachedContents", gemini.CACHED_CONTENT),
         ("POST", r"/interactions", gemini.INTERACTION),
     )
