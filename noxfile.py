@@ -52,7 +52,9 @@ def older(session: nox.Session) -> None:
 
 def _run(session: nox.Session, version: Version) -> str:
     """Installs one version and runs the suite; returns its row of the table."""
-    session.install("-q", "--upgrade", "-e", ".", "pytest", "pytest-asyncio", "sybil", version.requirement, *version.needs)
+    session.install(
+        "-q", "--upgrade", "-e", ".", "pytest", "pytest-asyncio", "sybil", version.requirement, *version.needs
+    )
     report = Path(session.create_tmp()) / "report.xml"
     session.run(
         *("python", "-m", "pytest", "-q", "tests/versions", f"--junitxml={report}", "-p", "no:cacheprovider"),
