@@ -45,6 +45,7 @@ contracts: .venv/.dev  ## which part may import which
 	$(BIN)/lint-imports
 
 docs: .venv/.dev  ## builds the documentation into site/
+	@test -x $(BIN)/zensical || { echo "zensical, which builds the site, needs Python 3.11 or newer"; exit 1; }
 	$(BIN)/zensical build --clean --strict
 
 examples: .venv/.dev  ## runs every example
