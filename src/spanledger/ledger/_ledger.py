@@ -17,11 +17,11 @@ from spanledger.ledger._fields import Field, dimensions, resolve
 from spanledger.ledger._files import Files, scan
 from spanledger.ledger._health import Health, health
 from spanledger.ledger._period import Period, When, period
-from spanledger.ledger._relation import EXTRA, Relation, relation
+from spanledger.ledger._relation import EXTRA, Relation, portable, relation
 from spanledger.ledger._repeats import Looker
 from spanledger.ledger._result import Result
 from spanledger.ledger._trace import Trace
-from spanledger.ledger.engines import duckdb as engine
+from spanledger.ledger.engines import Engine, duckdb, engine_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,12 +38,14 @@ class Ledger:
     `where` is an expression such as `team = 'growth' and status in ('error', 'aborted')`, or a mapping of field to
     value, list of values or `None`. `since`, `until` (not included) and `last` (`30d`, `12h`) bound `started_at`, UTC.
     Answers show the current view: a charge that was written twice counts once, and a corrected one as corrected.
+    `engine` is `duckdb`, or for the sealed half `clickhouse`, `spark` or an `Engine`: `cost` and `charges` run there.
     Raises `LedgerError` that names the field or file that is wrong, `MissingExtraError` without DuckDB.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], engine: str | Engine = "duckdb") -> None:
         self.path = _local(os.fspath(path))
-        self._engine = engine.DuckDB()
+        self._engine = duckdb.DuckDB()
+        self._other = None if engine == "duckdb" else engine_of(engine) if isinstance(engine, str) else engine
         self._repeats = Looker(self._engine)
 
     def cost(  # noqa: PLR0913 -- one question, its parts by name
@@ -68,10 +70,12 @@ class Ledger:
         within = period(since, until, last)
 
         def ask(relation: Relation) -> Result:
-            dialect = _sql.Dialect()
+            dialect = self._asked.dialect()
             clause = self._clause(where, within, dialect)
             source = relation.history if history else relation.current
-            table = self._engine.query(_sql.cost(f"({source})", fields, clause, limit, dialect), dialect.params)
+            table = self._asked.query(
+                _sql.cost(f"({source}) AS charges", fields, clause, limit, dialect), dialect.params
+            )
             return Result(_one_currency(table, fields), total="list_cost")
 
         return self._reading(ask, within)
@@ -98,11 +102,11 @@ class Ledger:
         within = period(since, until, last)
 
         def ask(relation: Relation) -> Result:
-            dialect = _sql.Dialect()
+            dialect = self._asked.dialect()
             clause = self._clause(where, within, dialect)
             source = relation.history if history else relation.current
-            sql = _sql.charges(f"({source})", fields, clause, limit, dialect)
-            return Result(self._engine.query(sql, dialect.params))
+            sql = _sql.charges(f"({source}) AS charges", fields, clause, limit, dialect)
+            return Result(self._asked.query(sql, dialect.params))
 
         return self._reading(ask, within, extra=extra)
 
@@ -221,9 +225,21 @@ class Ledger:
                         raise
             return ask(self._relation(scan(self.path), within, Path(scratch), extra=extra))
 
+    @property
+    def _asked(self) -> Engine | duckdb.DuckDB:
+        return self._other or self._engine
+
     def _relation(self, files: Files, within: Period, scratch: Path, *, extra: bool) -> Relation:
-        files = engine.in_force(self._engine, engine.readable(files.within(within), scratch))
-        return relation(engine.every_row(files, extra=extra), engine.every_row(files), self._repeats.look(files))
+        if self._other:
+            return self._elsewhere(duckdb.in_force(self._engine, files.within(within)), self._other)
+        files = duckdb.in_force(self._engine, duckdb.readable(files.within(within), scratch))
+        return relation(duckdb.every_row(files, extra=extra), duckdb.every_row(files), self._repeats.look(files))
+
+    def _elsewhere(self, files: Files, other: Engine) -> Relation:
+        if not files.sealed:
+            msg = f"{self.path}: no sealed day to ask another engine about; run `spanledger seal` first"
+            raise LedgerError(msg)
+        return portable(other.rows([file.path for file in files.sealed]))
 
 
 _TRIES: Final = 5

@@ -28,6 +28,16 @@ def relation(rows: str, narrow: str, repeats: Repeats) -> Relation:
     return Relation(f"SELECT * FROM ({rows}) WHERE {kept} {once}", rows)
 
 
+def portable(rows: str) -> Relation:
+    """The same relation in the SQL that every engine has, over rows of any engine. Nothing is looked up beforehand."""
+    once = f"SELECT *, row_number() OVER (PARTITION BY charge_id ORDER BY started_at) AS nth FROM ({rows}) AS history"
+    first = "row_number() OVER (PARTITION BY corrects ORDER BY charge_id DESC)"
+    corrections = f"SELECT charge_id, corrects, {first} AS nth FROM ({rows}) AS history WHERE corrects IS NOT NULL"
+    earlier = f"SELECT charge_id FROM ({corrections}) AS found WHERE nth > 1"
+    gone = f"SELECT corrects FROM ({corrections}) AS found UNION ALL {earlier}"
+    return Relation(f"SELECT * FROM ({once}) AS numbered WHERE nth = 1 AND charge_id NOT IN ({gone})", rows)
+
+
 def _superseded(rows: str) -> str:
     """A charge is gone when another corrects it, and so is a correction of the same charge with an earlier id."""
     corrections = f"(SELECT DISTINCT charge_id, corrects FROM ({rows}) WHERE corrects IS NOT NULL)"

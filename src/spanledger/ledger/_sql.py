@@ -68,6 +68,10 @@ class Dialect:
         """The instant cut to its period: a date, a timestamp for `hour`."""
         return f"CAST(date_trunc('{part}', {column}) AS {'TIMESTAMP' if part == 'hour' else 'DATE'})"
 
+    def count(self, expression: str) -> str:
+        """A whole number of 64 bits."""
+        return f"CAST({expression} AS BIGINT)"
+
     def money(self, expression: str) -> str:
         """An exact amount with the ledger's 15 places."""
         return f"CAST({expression} AS DECIMAL(38, 15))"
@@ -179,25 +183,24 @@ def cost(source: str, by: Sequence[Field], clause: str, limit: int | None, diale
         keys.append("coalesce(currency, 'USD') AS currency")
     sums = [f"{_exact(name, sql, dialect)} AS {name}" for name, sql in measures.items()]
     groups = ", ".join(str(place) for place in range(1, len(keys) + 1))
-    order = ", ".join(_order(by, dialect))
+    order = ", ".join(_order(by, len(keys) + 1 + list(measures).index("list_cost")))
     most = "" if limit is None else f" LIMIT {int(limit)}"
     return f"SELECT {', '.join([*keys, *sums])} FROM {source} WHERE {clause} GROUP BY {groups} ORDER BY {order}{most}"
 
 
 def _exact(name: str, sql: str, dialect: Dialect) -> str:
     if name in _COUNTS:
-        return f"CAST({sql} AS BIGINT)"
+        return dialect.count(sql)
     return dialect.quantity(sql) if name == "quantity" else dialect.money(sql)
 
 
-def _order(by: Sequence[Field], dialect: Dialect) -> Iterator[str]:
-    names = [dialect.name(field.name) for field in by]
-    timed = [name for name, field in zip(names, by, strict=True) if field.part]
-    yield from timed
+def _order(by: Sequence[Field], dearest: int) -> Iterator[str]:
+    """By place, as engines differ in what a name means that is a column's and an answer's: time, else the dearest."""
+    timed = [place for place, field in enumerate(by, 1) if field.part]
+    yield from map(str, timed)
     if not timed:
-        yield "list_cost DESC NULLS LAST"
-    yield from (f"{name} NULLS LAST" for name in names if name not in timed)
-    yield "currency"
+        yield f"{dearest} DESC NULLS LAST"
+    yield from (f"{place} NULLS LAST" for place in range(1, len(by) + 2) if place not in timed and place != dearest)
 
 
 def charges(source: str, fields: Sequence[Field], clause: str, limit: int | None, dialect: Dialect) -> str:

@@ -13,6 +13,7 @@ from spanledger._schema import Column, Instant, Text
 from spanledger._types import COLUMNS
 from spanledger.errors import LedgerError, MissingExtraError
 from spanledger.ledger._files import LONGEST_LINE, Files, by_day, is_padded, lines_of
+from spanledger.ledger._sql import Dialect
 
 if TYPE_CHECKING:
     import duckdb
@@ -73,6 +74,10 @@ class DuckDB:
         self._process = 0
         self._threads = threads
         self._facts: dict[Path, Facts] = {}
+
+    def dialect(self) -> Dialect:
+        """DuckDB's own."""
+        return Dialect()
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> pa.Table:
         """The rows of a question as an Arrow table. Raises `LedgerError` with the engine's own words."""

@@ -1,0 +1,112 @@
+"""ClickHouse SQL over sealed files, by `chdb`: the engine itself, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from spanledger import _schema
+from spanledger._types import COLUMNS
+from spanledger.errors import LedgerError, MissingExtraError
+from spanledger.ledger._sql import Dialect
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_TYPES: Final = ((bool, "Bool"), (str, "String"), (Decimal, "Decimal(38, 15)"), (datetime, "DateTime64(6)"))
+
+
+_SETTINGS: Final = {
+    "output_format_arrow_string_as_string": 1,
+    "prefer_column_name_to_alias": 1,  # a name means the column, as everywhere else
+    "session_timezone": "'UTC'",
+}
+_KINDS: Final = {
+    _schema.Text: "Nullable(String)",
+    _schema.Integer: "Nullable(Int64)",
+    _schema.Flag: "Nullable(Bool)",
+    _schema.Millis: "Nullable(Float64)",
+    _schema.Instant: "Nullable(DateTime64(6))",
+    _schema.Money: "Nullable(Decimal(38, 15))",
+    _schema.TextMap: "Map(String, Nullable(String))",
+    _schema.MoneyMap: "Map(String, Nullable(Decimal(38, 15)))",
+    _schema.QuantityMap: "Map(String, Nullable(Decimal(28, 9)))",
+    _schema.TextList: "Array(Nullable(String))",
+}
+
+
+def _quoted(text: object) -> str:
+    escaped = str(text).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+_NAMES: Final = ", ".join(column.name for column in COLUMNS)
+_STRUCTURE: Final = _quoted(", ".join(f"{column.name} {_KINDS[type(column)]}" for column in COLUMNS))
+
+
+class ClickHouseDialect(Dialect):
+    """Parameters have types, what may be NULL says so, and a map has no NULL for a missing key."""
+
+    def bind(self, value: Any) -> str:
+        """A placeholder with its type."""
+        self.params.append(value)
+        kind = next(sql for python, sql in _TYPES if isinstance(value, python))
+        return f"{{p{len(self.params)}:{kind}}}"
+
+    def lookup(self, column: str, key: str) -> str:
+        """The value, or NULL where the map has no such key."""
+        bound = self.bind(key)
+        return f"if(mapContains({column}, {bound}), {column}[{bound}], NULL)"
+
+    def truncated(self, column: str, part: str) -> str:
+        """The instant cut to its period."""
+        cut = f"date_trunc('{part}', {column})"
+        return f"CAST({cut} AS DateTime64(6))" if part == "hour" else f"toDate32({cut})"
+
+    def count(self, expression: str) -> str:
+        """A whole number, or NULL."""
+        return f"CAST({expression} AS Nullable(Int64))"
+
+    def money(self, expression: str) -> str:
+        """An exact amount, or NULL."""
+        return f"CAST({expression} AS Nullable(Decimal(38, 15)))"
+
+
+class ClickHouse:
+    """Needs the library `chdb`."""
+
+    def dialect(self) -> Dialect:
+        """ClickHouse's."""
+        return ClickHouseDialect()
+
+    def rows(self, paths: Sequence[Path]) -> str:
+        """A SELECT over the `file` table function, in the columns and types of a charge whatever a file has."""
+        return " UNION ALL ".join(
+            f"SELECT {_NAMES} FROM file({_quoted(path)}, Parquet, {_STRUCTURE})" for path in paths
+        )
+
+    def query(self, sql: str, params: Sequence[Any] = ()) -> pa.Table:
+        """The answer, as Arrow."""
+        try:
+            import chdb
+        except ImportError as error:
+            raise MissingExtraError(error.name or "chdb", "clickhouse") from error
+        named = {f"p{place}": _text(value) for place, value in enumerate(params, 1)}
+        settings = f"SETTINGS {', '.join(f'{name} = {value}' for name, value in _SETTINGS.items())}"
+        try:
+            answer: pa.Table = chdb.query(  # type: ignore[no-untyped-call]  # chdb has none
+                f"{sql} {settings}", "ArrowTable", params=named
+            )
+        except Exception as error:
+            msg = f"the ledger cannot answer: {error}"
+            raise LedgerError(msg) from error
+        return answer
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat(" ", timespec="microseconds")
+    return str(value).lower() if isinstance(value, bool) else str(value)
