@@ -66,7 +66,7 @@ backends: .venv/.dev .backends/.done  ## runs the tests against real Phoenix, ML
 	.backends/phoenix/bin/python -m pip install --quiet --disable-pip-version-check 'arize-phoenix>=20'
 	$(PYTHON) -m venv .backends/mlflow
 	.backends/mlflow/bin/python -m pip install --quiet --disable-pip-version-check 'mlflow>=3.17'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check opentelemetry-exporter-prometheus --pre
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'opentelemetry-exporter-prometheus>=0.60b0'
 	if command -v apt-get >/dev/null; then cd .backends && apt-get download --quiet prometheus && dpkg -x prometheus_*.deb prometheus; fi
 	@touch $@
 
