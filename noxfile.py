@@ -14,7 +14,7 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).parent / "tests" / "versions"))
 
-from sdk_versions import VERSIONS, Version
+from sdk_versions import PROVIDERS, VERSIONS, Version
 
 nox.options.sessions = ["versions"]
 nox.options.default_venv_backend = "venv"
@@ -48,6 +48,16 @@ def older(session: nox.Session) -> None:
     session.log("\n".join(rows))
     if any(row.split("|")[5].strip() != "0" for row in rows):
         session.error("a version that CI runs has failures")
+
+
+@nox.session
+def providers(session: nox.Session) -> None:
+    """Runs the suites of google-genai and aiobotocore over their versions; old ones warn of much themselves."""
+    kinds = ("pytest.PytestUnraisableExceptionWarning", "DeprecationWarning", "UserWarning")
+    quiet = [part for kind in kinds for part in ("-W", f"ignore::{kind}")]
+    for requirements, tests in PROVIDERS:
+        session.install("-q", "--upgrade", "-e", ".", "pytest", "pytest-asyncio", "sybil", "httpx", *requirements)
+        session.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *quiet, *tests)
 
 
 def _run(session: nox.Session, version: Version) -> str:

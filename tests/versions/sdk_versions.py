@@ -37,3 +37,25 @@ VERSIONS = (
     Version("anthropic", "anthropic==2.0.0", "the first 2.x"),
     Version("anthropic", "anthropic", "the newest"),
 )
+
+
+GOOGLE = (
+    "tests/providers/test_google.py",
+    "tests/providers/test_google_live.py",
+    "tests/providers/test_google_interactions.py",
+)
+AIO = ("tests/providers/test_aiobotocore.py",)
+IN_THEIR_TESTS = ("anthropic", "boto3", "hypothesis", "openai")
+"""What the tests of the providers import besides."""
+
+PROVIDERS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (("google-genai==1.0.0", *IN_THEIR_TESTS), GOOGLE),
+    (("google-genai==1.20.0", *IN_THEIR_TESTS), GOOGLE),
+    (("google-genai==1.75.0", "aiohttp", *IN_THEIR_TESTS), GOOGLE),
+    (("google-genai==2.34.0", *IN_THEIR_TESTS), GOOGLE),
+    (("google-genai", *IN_THEIR_TESTS), GOOGLE),
+    (("aiobotocore==2.13.1", "boto3==1.34.131", "anthropic", "openai"), AIO),
+    (("aioboto3==15.5.0", "anthropic", "openai"), AIO),
+    (("aiobotocore", "anthropic", "openai"), AIO),
+)
+"""What is installed together, and the tests that run over it: these SDKs have suites of their own."""
