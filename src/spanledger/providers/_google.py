@@ -158,7 +158,7 @@ class Watch:
     @_faults.guarded("end a stream")
     def read_to_end(self) -> None:
         """HTTP says where a body ends, so that it is whole, whether its last chunk gives a reason or not."""
-        if self.tally is not None:
+        if self.tally is not None and "_error" not in self.tally.state:
             self.tally.state["_done"] = True
         self.end("read")
 

@@ -82,6 +82,8 @@ def fold_generate(state: State, event: Body) -> None:
         for candidate in candidates:
             if isinstance(candidate, dict):
                 _fold_candidate(state, candidate)
+    if isinstance(error := event.get("error"), dict):  # an old SDK takes it for a chunk
+        state["_error"] = text(error.get("status")) or "error"
     if "promptFeedback" in event and (reason := text(dig(event, BLOCKED))):
         _finish(state, 0, reason)
 
