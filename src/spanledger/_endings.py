@@ -13,7 +13,16 @@ ABORTS: Final = frozenset({"CancelledError", "GeneratorExit", "KeyboardInterrupt
 UNSENT: Final = frozenset(
     {"ConnectError", "ConnectTimeout", "EndpointConnectionError", "ConnectTimeoutError", "ProxyError"}
 )
-LOST_ON_THE_WAY: Final = ("Connection", "Timeout", "Protocol", "ReadError", "Cancelled", "KeyboardInterrupt")
+LOST_ON_THE_WAY: Final = (
+    "Connection",
+    "Timeout",
+    "Protocol",
+    "ReadError",
+    "Cancelled",
+    "KeyboardInterrupt",
+    "Payload",
+    "Disconnected",
+)
 
 
 def write_outcome(row: Row, tally: Tally) -> None:

@@ -362,7 +362,11 @@ def server() -> Iterator[ProviderServer]:
         yield running
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings(
+    "ignore:Inheritance class AiohttpClientSession:DeprecationWarning",  # google-genai, where aiohttp is installed
+    "ignore::ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)
 @pytest.mark.parametrize(("shape", "exit_"), list(_cases()))
 async def test_one_charge_for_each_billed_response(
     shape: Shape, exit_: Exit, server: ProviderServer, charges: list[Charge]
