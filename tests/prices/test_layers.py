@@ -53,6 +53,24 @@ def test_a_discount_is_for_all_units_but_those_it_excludes():
     assert "contract 2026" in charge.price_ref
 
 
+def test_an_invoice_wins_over_every_contract_whichever_came_first(tmp_path):
+    terms = {"provider": "anthropic", "models": ["claude-opus-5-5"], "rates": {"input": "1", "output": "1"}}
+    prices.contract("2026", provider="anthropic", discount="0.12")
+    prices.invoice("INV-7", **terms, valid_from="2026-11-01", valid_to="2026-12-01")
+    assert (price().list_cost, price().effective_cost) == (Decimal("6.1"), Decimal("1.2"))
+    assert "contract INV-7" in price().price_ref
+    assert price(at="2026-12-01T00:00:00Z").contracted_cost == Decimal("5.368")
+    prices.reset()
+    file = tmp_path / "prices.toml"
+    file.write_text(
+        '[[contract]]\nname = "2026"\ndiscount = 0.12\n'
+        '[[invoice]]\nname = "INV-7"\nprovider = "anthropic"\nmodels = ["claude-opus-5-5"]\n'
+        'rates = { input = "1", output = "1" }\n'
+    )
+    prices.load(file)
+    assert price().effective_cost == Decimal("1.2")
+
+
 def test_committed_rates_leave_list_cost_as_it_is():
     prices.contract("2026", provider="anthropic", models=["claude-opus-5-5"], rates={"input": "3"}, discount="0.5")
     charge = price()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spanledger.prices._currency import Converted, Rates
     from spanledger.prices._period import METERS, containers, read_meter
     from spanledger.prices._reprice import Alternative, Correction, Difference, differences, reprice, saved, what_if
-    from spanledger.prices._yours import add, alias, assume, contract, load, reset
+    from spanledger.prices._yours import add, alias, assume, contract, invoice, load, reset
 
 __all__ = [
     "ENGINE",
@@ -37,6 +37,7 @@ __all__ = [
     "contract",
     "contract_of",
     "differences",
+    "invoice",
     "load",
     "platform_of",
     "rate",
@@ -54,7 +55,7 @@ _LAZY: Final[Mapping[str, str]] = {
         ("Alternative", "Correction", "Difference", "differences", "reprice", "saved", "what_if"),
         "spanledger.prices._reprice",
     ),
-    **dict.fromkeys(("add", "alias", "assume", "contract", "load", "reset"), "spanledger.prices._yours"),
+    **dict.fromkeys(("add", "alias", "assume", "contract", "invoice", "load", "reset"), "spanledger.prices._yours"),
 }
 """Names that capture does not need: they load on first use."""
 

@@ -17,7 +17,7 @@ from spanledger.prices._layers import Contract, Layers, contract_of, facts_of, r
 Day = date | str | None
 Rate = str | int | Decimal
 _loaded: dict[Path, dict[str, Any]] = {}
-SECTIONS = ("price", "contract", "models", "assume")
+SECTIONS = ("price", "contract", "invoice", "models", "assume")
 
 
 def add(  # noqa: PLR0913 - a keyword for each part of a price row
@@ -53,6 +53,18 @@ def contract(name: str, **terms: Any) -> Contract:
     return made
 
 
+def invoice(name: str, **terms: Any) -> Contract:
+    """Adds what an invoice has billed: terms as of a contract, which win over every contract of those days.
+
+    `invoice("INV-7", provider="openai", models=["gpt-5"], rates={"input": "1.1"}, valid_from="2026-10-01",
+    valid_to="2026-11-01")`. Price again with `Ledger.reprice` to have the charges of those days follow it.
+    """
+    made = contract_of({"name": name, **terms}, f"invoice {name}")
+    ENGINE.layers.contracts.insert(0, made)
+    ENGINE.changed()
+    return made
+
+
 def alias(name: str, model: str | None = None, **facts: str) -> None:
     """Says which model is behind an Azure deployment, a Bedrock application profile or any other name, and how it runs.
 
@@ -71,7 +83,7 @@ def assume(provider: str, **facts: str) -> None:
 
 
 def load(path: str | Path) -> None:
-    """Adds the `[[price]]` and `[[contract]]` tables of a TOML file, its `[models]` and `[assume.PROVIDER]`.
+    """Adds the `[[price]]`, `[[contract]]` and `[[invoice]]` tables of a TOML file, its `[models]` and `[assume.P]`.
 
     A file that was added already, and is as it was, is not added again. Raises `ConfigurationError`, which names the
     file, the table and the field; then nothing is added.
@@ -86,6 +98,7 @@ def load(path: str | Path) -> None:
         raise ConfigurationError(msg)
     rows = [row_of(table, f"{file}: price {n}") for n, table in enumerate(content.get("price", ()), 1)]
     contracts = [contract_of(table, f"{file}: contract {n}") for n, table in enumerate(content.get("contract", ()), 1)]
+    invoices = [contract_of(table, f"{file}: invoice {n}") for n, table in enumerate(content.get("invoice", ()), 1)]
     named = [_named(file, name, value) for name, value in content.get("models", {}).items()]
     assumed = [
         (provider, facts_of(facts, f"{file}: assume.{provider}"))
@@ -93,6 +106,7 @@ def load(path: str | Path) -> None:
     ]
     for row, names in rows:
         ENGINE.layers.add_row(row, names)
+    ENGINE.layers.contracts[:0] = invoices
     ENGINE.layers.contracts.extend(contracts)
     for name, model, facts in named:
         alias(name, model, **facts)
