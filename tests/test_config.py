@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import anthropic
+import boto3
 import botocore.handlers
 import openai
 import pytest
@@ -113,7 +114,22 @@ def test_wrap_meters_one_client_and_its_copies_and_no_other(server: ProviderServ
     ours.embeddings.create(model="text-embedding-3-small", input="a")
     ours.with_options(timeout=5).embeddings.create(model="text-embedding-3-small", input="a")
     other.embeddings.create(model="text-embedding-3-small", input="a")
+    ours.close()
+    other.close()
     assert [(row["team"], row["customer"]) for row in rows(tmp_path / "l")] == [("search", "acme")] * 2
+
+
+def test_clients_of_a_default_session_made_before_are_metered(
+    server: ProviderServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"region_name": "us-east-1", "aws_access_key_id": "k", "aws_secret_access_key": "s"}
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    boto3.client("s3", **options).close()
+    spanledger.instrument(ledger=tmp_path / "l")
+    client = boto3.client("bedrock-runtime", endpoint_url=server.base_url, **options)
+    client.converse(modelId="amazon.nova-pro-v1:0", messages=_apps.CONVERSATION)
+    client.close()
+    assert [row["provider_name"] for row in rows(tmp_path / "l")] == ["aws.bedrock"]
 
 
 def test_wrap_meters_a_boto3_client_made_before(server: ProviderServer, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from asyncio import CancelledError
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
@@ -43,9 +44,22 @@ def _install(module: Any, _patch: Patch) -> None:
         if (event, handler) not in module.BUILTIN_HANDLERS:
             module.BUILTIN_HANDLERS.append((event, handler))
     _modules.add(module)
+    session = _default_session()
+    if session is not None:
+        for event, handler in HANDLERS:
+            session.events.register(event, handler, unique_id=f"spanledger.{event}")
+
+
+def _default_session() -> Any:
+    """The session behind `boto3.client`, where there is one already: it took the built-in handlers when it was made."""
+    return getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None)
 
 
 def _remove() -> None:
+    session = _default_session()
+    if session is not None:
+        for event, handler in HANDLERS:
+            session.events.unregister(event, handler, unique_id=f"spanledger.{event}")
     for module in _modules:
         module.BUILTIN_HANDLERS[:] = [spec for spec in module.BUILTIN_HANDLERS if tuple(spec[:2]) not in HANDLERS]
 

@@ -97,9 +97,7 @@ class ClickHouse:
         named = {f"p{place}": _text(value) for place, value in enumerate(params, 1)}
         settings = f"SETTINGS {', '.join(f'{name} = {value}' for name, value in _SETTINGS.items())}"
         try:
-            answer: pa.Table = chdb.query(  # type: ignore[no-untyped-call]  # chdb has none
-                f"{sql} {settings}", "ArrowTable", params=named
-            )
+            answer: pa.Table = chdb.query(f"{sql} {settings}", "ArrowTable", params=named)
         except Exception as error:
             msg = f"the ledger cannot answer: {error}"
             raise LedgerError(msg) from error
