@@ -75,14 +75,18 @@ class Row(NamedTuple):
         """Whether this row may price a call of these dimensions at this instant."""
         if not self.start <= at_ns < self.end:
             return False
-        return not self.when or all(_said(name, value, dims.get(name), at_ns) for name, value in self.when.items())
+        for name, value in self.when.items():
+            said = dims.get(name)
+            if said != value and not _said(name, value, said, at_ns):
+                return False
+        return True
 
 
 def _said(name: str, value: str, said: str | None, at_ns: int) -> bool:
-    """Whether a call says what a row wants of a dimension."""
+    """Whether a call says one of the alternatives that a row wants of a dimension."""
     if name == HOURS:
         return any(first <= at_ns < last for first, last in hours_of(value, at_ns))
-    return said == value or (said is not None and "|" in value and said in value.split("|"))
+    return said is not None and said in value.split("|")
 
 
 def hours_of(value: str, at_ns: int) -> Iterator[tuple[int, int]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from spanledger._types import Priced, Quantity, Usage
@@ -72,7 +73,6 @@ class Choice(NamedTuple):
 
     row: Row
     rate: str
-    name: str = ""
 
 
 def compile_plan(model: str, rows: Iterable[Row], book: Platform, dims: Mapping[str, str], at_ns: int) -> Plan:
@@ -161,19 +161,22 @@ def rank(row: Row) -> tuple[int, ...]:
 
 
 def _band(above: int, held: Iterable[Row], factors: Sequence[Multiplier], dims: Mapping[str, str]) -> Band:
-    chosen: dict[str, Choice] = {}
+    chosen: dict[str, Row] = {}
     for row in held:
         if row.above <= above:
-            name = row.id
-            for unit, rate in row.rates.items():
-                chosen[unit] = Choice(row, rate, name)
+            chosen.update(dict.fromkeys(row.rates, row))
+    named: dict[int, str] = {}
     rates: Rates = {}
     doubts: dict[str, str] = {}
     ids: dict[str, str] = {}
-    for unit, choice in chosen.items():
-        numerator, denominator, open_dims, used = multiplied(unit, choice, factors, dims)
+    for unit, row in chosen.items():
+        name = named.get(id(row)) or named.setdefault(id(row), row.id)
+        if not dims:
+            rates[unit], ids[unit] = _plain(row.rates[unit], unit), name
+            continue
+        numerator, denominator, open_dims, used = multiplied(unit, Choice(row, row.rates[unit]), factors, dims)
         rates[unit] = _whole(numerator, denominator)
-        ids[unit] = "*".join((choice.name, *(multiplier.name for multiplier in used))) if used else choice.name
+        ids[unit] = "*".join((name, *(multiplier.name for multiplier in used))) if used else name
         if open_dims:
             doubts[unit] = "no price for " + ", ".join(f"{name}={dims[name]}" for name in open_dims)
     return Band(above, rates, doubts, ids, {}, "")
@@ -199,6 +202,12 @@ def multiplied(
     if UNITS[unit].per in FLAT:
         return numerator, denominator, [], used
     return numerator, denominator, [name for name in dims if name not in said and name not in SILENT], used
+
+
+@lru_cache(maxsize=4096)
+def _plain(rate: str, unit: str) -> Rate:
+    """The rate of a unit that no multiplier changes."""
+    return _whole(*per_unit(rate, unit))
 
 
 def _applies(multiplier: Multiplier, dims: Mapping[str, str]) -> bool:
