@@ -64,6 +64,8 @@ class Plan(NamedTuple):
     end: int = EVER
     reason: str | None = None
     provisioned: bool = False
+    narrow: int = EVER
+    """As many units as fit the narrowest band, whichever they are."""
     routed: bool = False
     """Whether a router chose the model, for a fee on what it read."""
 
@@ -98,7 +100,8 @@ def compile_plan(model: str, rows: Iterable[Row], book: Platform, dims: Mapping[
     bands = [_band(above, held, factors, dims) for above in _thresholds((*held, *assumed))]
     if assumed:
         bands = [_completed(band, _band(band.above, assumed, factors, usual), book, dims) for band in bands]
-    return Plan(model, tuple(_readied(band, book.version) for band in bands), start, end)
+    narrow = bands[-2].above if len(bands) > 1 else EVER
+    return Plan(model, tuple(_readied(band, book.version) for band in bands), start, end, narrow=narrow)
 
 
 def _readied(band: Band, version: str) -> Band:
@@ -231,8 +234,9 @@ def quick(plan: Plan, units: Mapping[str, Quantity]) -> Priced | None:
 
     This is what runs for nearly every call: a look-up, a multiplication and an addition for each unit.
     """
-    bands = plan.bands
-    band = bands[-1] if len(bands) == 1 or sum(units.values()) <= bands[-2].above else _band_of(bands, units)
+    band = plan.bands[-1]
+    if sum(units.values()) > plan.narrow:
+        band = _band_of(plan.bands, units)
     rates = band.plain
     costs: dict[str, int] = {}
     total = 0
