@@ -45,9 +45,15 @@ def _install(module: Any, _patch: Patch) -> None:
             module.BUILTIN_HANDLERS.append((event, handler))
     _modules.add(module)
     session = _default_session()
-    if session is not None:
+    if session is not None and not _has_handlers(session):
         for event, handler in HANDLERS:
             session.events.register(event, handler, unique_id=f"spanledger.{event}")
+
+
+def _has_handlers(session: Any) -> bool:
+    """Whether a session was made while the handlers were built in: twice on one session, they would act twice."""
+    known = session.events._emitter._handlers.prefix_search(f"before-call.{SERVICE}.Converse")
+    return _on_before in known
 
 
 def _default_session() -> Any:

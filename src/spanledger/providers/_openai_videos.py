@@ -48,8 +48,8 @@ def completed(tally: Tally) -> Iterable[Reading]:
 
 def downloaded(tally: Tally) -> Iterable[Reading]:
     """The reading of a job whose video is downloaded: it has been made."""
-    number = tally.call.request.path.partition("?")[0].rstrip("/").split("/")[-2]
-    return _in_place(number, None)
+    path: str = tally.call.request.path.partition("?")[0].rstrip("/")
+    return _in_place(["", *path.split("/")][-2], None)
 
 
 def _in_place(number: str, reading: Reading | None) -> Iterable[Reading]:

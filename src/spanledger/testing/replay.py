@@ -81,7 +81,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; the result is 1 where a required class is below `--require`."""
     options = _parser().parse_args(arguments)
     warnings.simplefilter("ignore")
+    silenced = logging.root.manager.disable
     logging.disable(logging.WARNING)
+    try:
+        return _replay(options)
+    finally:
+        logging.disable(silenced)
+
+
+def _replay(options: argparse.Namespace) -> int:
     harness = load_harness(options.harness or options.cases.parent.parent.parent / "conformance")
     server = harness.server.ReplayServer(options.cases).start()
     cases = _chosen(server.cases.values(), options)
