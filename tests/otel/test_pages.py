@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import runpy
 import subprocess
 from pathlib import Path
@@ -12,21 +11,12 @@ from shutil import which
 
 import pytest
 
-from spanledger._settings import SETTINGS
-
 ROOT = Path(__file__).parent.parent.parent
 FILES = runpy.run_path(str(ROOT / "tools" / "otel_pages.py"))["FILES"]
 PROMTOOL = which("promtool") or os.path.join(os.environ.get("SPANLEDGER_BACKENDS", ""), "prometheus/usr/bin/promtool")  # noqa: PTH118 -- may be empty
 
 
-def test_the_page_of_settings_knows_no_variable_that_is_gone():
-    page = (ROOT / "docs" / "reference" / "settings.md").read_text()
-    listed = set(re.findall(r"`(SPANLEDGER_\w+|OTEL_\w+)`", page))
-    assert listed >= {"SPANLEDGER_LEDGER", "SPANLEDGER_SPAN_POLICY"}
-    assert listed <= {setting.variable for setting in SETTINGS.values()}
-
-
-@pytest.mark.parametrize("name", sorted(set(FILES) - {"docs/reference/settings.md"}))
+@pytest.mark.parametrize("name", sorted(FILES))
 def test_the_files_are_those_that_the_tables_make(name):
     assert (ROOT / name).read_text() == FILES[name](), "run python tools/otel_pages.py"
 

@@ -97,9 +97,8 @@ def test_no_sum_ever_goes_down_and_none_is_lost(spending, most):
     totals = Totals(("customer",), {"customer": most})
     before: dict = {}
     for customer, femtos in spending:
-        totals.add(
-            {"provider_name": "openai", "operation": "chat", "customer": customer, "effective_cost": f"{femtos}E-15"}
-        )
+        known = {"provider_name": "openai", "operation": "chat", "cost_status": "exact"}
+        totals.add({**known, "customer": customer, "effective_cost": f"{femtos}E-15"})
         now = {tuple(sorted(point.attributes.items())): point.value for point in observations(COST, totals)}
         assert all(now[key] >= value for key, value in before.items())
         before = now
@@ -136,6 +135,29 @@ def test_a_forked_child_counts_its_own_charges_only(charge):
     assert os.read(read, 100) == b"[1]"
     os.close(read)
     os.close(write)
+
+
+BEGUN = {"effective_cost": None, "list_cost": None, "costs": None, "usage": None, "cost_status": "unknown"}
+
+
+def test_a_call_that_is_completed_later_is_one_call_with_one_duration_and_all_of_its_cost(telemetry, sink_of, charge):
+    sink = sink_of()
+    sink.book(charge(charge_id="a", input_tokens=None, output_tokens=None, **BEGUN))
+    sink.book(charge(charge_id="b", corrects="a", duration_ms=60_000.0))
+    assert by(telemetry.points("spanledger.charges"), "spanledger.cost_status") == {("unknown",): 1}
+    assert sum(by(telemetry.points("spanledger.cost"), "team").values()) == 0.00675
+    assert sum(by(telemetry.points("gen_ai.client.inference.usage.output_tokens"), "team").values()) == 500
+    assert [point.count for point in telemetry.points("gen_ai.client.inference.duration")] == [1]
+    assert [point.sum for point in telemetry.points("gen_ai.client.inference.duration")] == [0.25]
+
+
+@pytest.mark.parametrize(("first", "then", "total"), [("1", "3", 3), ("3", "1", 3), ("2", "2", 2)])
+def test_of_a_correction_only_what_it_adds_is_counted(telemetry, sink_of, charge, first, then, total):
+    sink = sink_of()
+    sink.book(charge(charge_id="a", effective_cost=first, cost_status="estimated"))
+    sink.book(charge(charge_id="b", corrects="a", effective_cost=then))
+    assert sum(by(telemetry.points("spanledger.cost"), "team").values()) == total
+    assert sum(by(telemetry.points("gen_ai.client.inference.usage.input_tokens"), "team").values()) == 1000
 
 
 def test_health_is_reported(telemetry, sink_of, charge):

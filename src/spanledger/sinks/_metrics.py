@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, NoOpMeterProvider, Observation
 from opentelemetry.metrics import _internal as _api
 
+from spanledger._seen import Recent
 from spanledger._types import Row
 from spanledger._units import FEMTO, UNITS
 from spanledger.errors import ConfigurationError
@@ -31,6 +32,8 @@ RESERVE: Final = 100
 """How many sets of attributes are kept, and how many more for each tag that is given up: below the SDK's 2,000, with
 room for those that modalities add."""
 OTHER: Final = "other"
+SURE: Final = ("exact", "not_billed")
+"""The cost statuses of charges that nothing corrects while the process that booked them runs."""
 
 KEY: Final = (
     "provider_name",
@@ -61,23 +64,26 @@ class Totals:
         self.tags = tags
         self._top = {tag: Top(most) for tag, most in top.items()}
         self._series: dict[Key, Series] = {}
+        self._unsure: Recent[Series] = Recent(4_000)
         self._lock = threading.Lock()
         _forked(self)
 
     def add(self, row: Row) -> None:
-        """Counts one charge."""
+        """Counts one charge; of one that corrects another, what it adds to that one."""
         get = row.get
         femtos = _femtos(row)
+        counted = _counted(row, femtos)
+        if "corrects" in row:
+            counted = _beyond(counted, self._unsure.pop(row["corrects"]))
+        elif get("cost_status") not in SURE:
+            self._unsure.put(row["charge_id"], counted)
         key = (*[get(name) for name in KEY], *self._tag_values(row, femtos))
         with self._lock:
             series = self._series.get(key)
             if series is None:
                 series = self._admit(key)
-            series["charges"] = series.get("charges", 0) + 1
-            if femtos is not None:
-                series["cost"] = series.get("cost", 0) + femtos
-            for unit, quantity in (get("usage") or {}).items():
-                series[unit] = series.get(unit, 0) + (quantity if quantity.__class__ is int else Decimal(quantity))
+            for what, quantity in counted.items():
+                series[what] = series.get(what, 0) + quantity
 
     def _tag_values(self, row: Row, femtos: int | None) -> Iterable[str | None]:
         rest = row.get("tags") or {}
@@ -104,6 +110,23 @@ class Totals:
         """A forked child counts its own charges only."""
         self._lock = threading.Lock()
         self._series = {}
+        self._unsure = Recent(4_000)
+
+
+def _counted(row: Row, femtos: int | None) -> Series:
+    """What a charge adds to its series: itself, its cost, and each unit."""
+    found: Series = {"charges": 1}
+    if femtos is not None:
+        found["cost"] = femtos
+    for unit, quantity in (row.get("usage") or {}).items():
+        found[unit] = quantity if quantity.__class__ is int else Decimal(quantity)
+    return found
+
+
+def _beyond(counted: Series, before: Series | None) -> Series:
+    """What a correction adds to the charge that it replaces: a counter never goes down, and a call is counted once."""
+    known = {"charges": 1} if before is None else before
+    return {what: counted[what] - known.get(what, 0) for what in counted if counted[what] > known.get(what, 0)}
 
 
 class Top:
@@ -287,7 +310,8 @@ OUTPUT: Final = (("gen_ai.token.type", "output"),)
 
 
 def _seconds(row: Row) -> Recorded:
-    millis = row.get("duration_ms")
+    """A correction comes when the work is over that a call began: how long the call took is recorded already."""
+    millis = None if "corrects" in row else row.get("duration_ms")
     return NOTHING if millis is None else ((millis / 1000, ()),)
 
 
