@@ -22,6 +22,7 @@ PUBLIC = [
     "meter",
     "price",
     "tag",
+    "tool",
     "uninstrument",
     "workflow",
     "wrap",

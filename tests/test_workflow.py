@@ -8,10 +8,6 @@ from typing import Any
 
 import openai
 import pytest
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import spanledger
 from spanledger.testing import ProviderServer, Reply, Tokens, capture_charges
@@ -109,27 +105,6 @@ def test_a_run_that_fails_is_over(client: openai.OpenAI) -> None:
         ask(client)
     assert [c.customer for c in charges] == ["acme", None]
     assert (run.charges, spanledger.current_tags()) == (1, {})
-
-
-@pytest.fixture
-def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
-    return exporter
-
-
-def test_with_opentelemetry_the_run_is_a_span_and_its_trace_is_the_charges(
-    client: openai.OpenAI, spans: InMemorySpanExporter
-) -> None:
-    with capture_charges() as charges, spanledger.workflow("agent") as run:
-        ask(client)
-    (span,) = [one for one in spans.get_finished_spans() if one.name == "invoke_workflow agent"]
-    assert f"{span.context.trace_id:032x}" == run.trace_id == charges[0].trace_id
-    assert f"{span.context.span_id:016x}" == run.span_id
-    assert span.attributes is not None
-    assert span.attributes["gen_ai.operation.name"] == "invoke_workflow"
 
 
 def test_it_says_what_it_is() -> None:

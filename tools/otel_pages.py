@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from spanledger._settings import SETTINGS
 from spanledger.sinks._metric_names import ATTRIBUTES, DEFAULT_METRICS, METRICS, Metric
-from spanledger.sinks._otel_names import DEFAULT_PROFILES, END, START, TAG_PREFIX, TAGS, VERSION, Name
+from spanledger.sinks._otel_names import AROUND, DEFAULT_PROFILES, END, START, TAG_PREFIX, TAGS, VERSION, Name
 
 ROOT: Final = Path(__file__).parent.parent
 SUFFIXES: Final = {"s": "_seconds"}
@@ -229,6 +229,13 @@ def _page() -> Iterator[str]:
     yield ""
     yield f"Every other tag is `{TAG_PREFIX}` and its name."
     yield ""
+    yield "## Attributes of a workflow's or a tool's span"
+    yield ""
+    yield "The spans of `workflow` and `tool` have these, the tags of `span_tags`, and `error.type`. Usage and cost are on the"
+    yield "spans of the calls inside only, so that no backend adds them up twice."
+    yield ""
+    yield from _table(("Attribute", "Value", "Profile", "By default"), (_row(name, "") for name in AROUND))
+    yield ""
     yield "## Metrics"
     yield ""
     yield from _table(("Metric", "In Prometheus", "Kind", "Unit", "By", "Profile", "What it is"), _metrics())
@@ -260,18 +267,15 @@ def _table(head: tuple[str, ...], rows: Rows) -> Iterator[str]:
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
 
 
-def _names() -> Rows:
-    def row(name: Name, at: str) -> tuple[str, ...]:
-        return (
-            f"`{name.attribute}`",
-            f"`{name.value}`{at}",
-            name.profile,
-            "yes" if name.profile in DEFAULT_PROFILES else "no",
-        )
+def _row(name: Name, at: str) -> tuple[str, ...]:
+    default = "yes" if name.profile in DEFAULT_PROFILES else "no"
+    return (f"`{name.attribute}`", f"`{name.value}`{at}", name.profile, default)
 
-    yield from (row(name, ", at the start") for name in START)
-    yield from (row(name, ", a tag") for name in TAGS)
-    yield from (row(name, "") for name in END)
+
+def _names() -> Rows:
+    yield from (_row(name, ", at the start") for name in START)
+    yield from (_row(name, ", a tag") for name in TAGS)
+    yield from (_row(name, "") for name in END)
 
 
 def _metrics() -> Rows:

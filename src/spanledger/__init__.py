@@ -15,6 +15,7 @@ from spanledger._carry import carry
 from spanledger._config import configure, instrument, uninstrument, wrap
 from spanledger._propagation import extract, inject
 from spanledger._tags import current_tags, tag
+from spanledger._tool import tool
 from spanledger._types import Charge, Usage
 from spanledger._workflow import workflow
 
@@ -36,6 +37,7 @@ __all__ = [
     "meter",
     "price",
     "tag",
+    "tool",
     "uninstrument",
     "workflow",
     "wrap",

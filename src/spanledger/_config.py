@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from spanledger import _baggage, _faults, _meter, _tags, _threads, prices
+from spanledger import _around, _baggage, _faults, _meter, _tags, _threads, prices
 from spanledger._bridge import Bridge
 from spanledger._settings import Settings, read
 from spanledger._types import Sink
@@ -49,6 +49,7 @@ def configure(**settings: Unpack[Settings]) -> None:
     bridge = Bridge(values["bridge"]) if values["bridge"] else None
     otel = OTel(**chosen, health=_faults.totals, tags_in=_tags.tags_in, finished=bridge.on_span if bridge else None)
     _meter.meter.spans = otel
+    _around.opener.open = otel.around
     _injection.asking.enabled = values["include_usage"]
     _injection.asking.hosts = tuple(values["include_usage_hosts"])
     _threads.switch(on=values["threads"])
@@ -88,6 +89,7 @@ def uninstrument() -> None:
         hook.disable()
     _threads.switch(on=False)
     _replace_sinks()
+    _around.opener.open = None
     _meter.stop()
 
 

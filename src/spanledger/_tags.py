@@ -184,14 +184,17 @@ def _picker(value: Callable[..., Any]) -> Callable[[Mapping[str, Any]], Any]:
     return _faults.guarded("evaluate a tag")(pick)
 
 
-def nothing() -> None:
+Leave = Callable[["BaseException | None"], None]
+
+
+def nothing(error: BaseException | None) -> None:
     """Is done when nothing is to be done."""
 
 
-def entering(enter: Callable[[Any, Any], tuple[Context, Callable[[], None]]], function: F) -> F:
+def entering(enter: Callable[[Any, Any], tuple[Context, Leave]], function: F) -> F:
     """Decorates any kind of function: its body runs in the context that `enter` makes of its arguments.
 
-    `enter` also gives what is to be done once the body is over.
+    `enter` also gives what is to be done once the body is over, with the error that it ended in, if any.
     """
     run = _RUNNERS[_kind(function)]
 
@@ -212,23 +215,29 @@ def _kind(function: Any) -> str:
     return "generator" if inspect.isgeneratorfunction(function) else "function"
 
 
-Leave = Callable[[], None]
+class _Leaving:
+    """Leaves when its block is over, whichever way it ends."""
+
+    __slots__ = ("_leave",)
+
+    def __init__(self, leave: Leave) -> None:
+        self._leave = leave
+
+    def __enter__(self) -> None:
+        """Nothing is to be done yet."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._leave(error)
 
 
 def _run(context: Context, leave: Leave, call: Callable[[], T]) -> T:
-    try:
-        with attached(context):
-            return call()
-    finally:
-        leave()
+    with _Leaving(leave), attached(context):
+        return call()
 
 
 async def _run_coroutine(context: Context, leave: Leave, call: Callable[[], Any]) -> Any:
-    try:
-        with attached(context):
-            return await call()
-    finally:
-        leave()
+    with _Leaving(leave), attached(context):
+        return await call()
 
 
 class _Steps:
@@ -259,22 +268,21 @@ def _run_generator(
     inner, steps = call(), _Steps(context)
     resume: Callable[[Any], Any] = inner.send
     value: Any = None
-    try:
-        while True:
-            with steps:
-                item = resume(value)
-            try:
-                resume, value = inner.send, (yield item)
-            except GeneratorExit:
+    with _Leaving(leave):
+        try:
+            while True:
                 with steps:
-                    inner.close()
-                raise
-            except BaseException as error:  # noqa: BLE001 -- thrown on, into the generator that it is meant for
-                resume, value = inner.throw, error
-    except StopIteration as stop:
-        return stop.value
-    finally:
-        leave()
+                    item = resume(value)
+                try:
+                    resume, value = inner.send, (yield item)
+                except GeneratorExit:
+                    with steps:
+                        inner.close()
+                    raise
+                except BaseException as error:  # noqa: BLE001 -- thrown on, into the generator that it is meant for
+                    resume, value = inner.throw, error
+        except StopIteration as stop:
+            return stop.value
 
 
 async def _run_async_generator(
@@ -284,22 +292,21 @@ async def _run_async_generator(
     inner, steps = call(), _Steps(context)
     resume: Callable[[Any], Any] = inner.asend
     value: Any = None
-    try:
-        while True:
-            with steps:
-                item = await resume(value)
-            try:
-                resume, value = inner.asend, (yield item)
-            except GeneratorExit:
+    with _Leaving(leave):
+        try:
+            while True:
                 with steps:
-                    await inner.aclose()
-                raise
-            except BaseException as error:  # noqa: BLE001 -- thrown on, into the generator that it is meant for
-                resume, value = inner.athrow, error
-    except StopAsyncIteration:
-        return
-    finally:
-        leave()
+                    item = await resume(value)
+                try:
+                    resume, value = inner.asend, (yield item)
+                except GeneratorExit:
+                    with steps:
+                        await inner.aclose()
+                    raise
+                except BaseException as error:  # noqa: BLE001 -- thrown on, into the generator that it is meant for
+                    resume, value = inner.athrow, error
+        except StopAsyncIteration:
+            return
 
 
 _RUNNERS: Final[Mapping[str, Callable[[Context, Leave, Any], Any]]] = {

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.context import Context, attach
+from opentelemetry.context import Context
+from opentelemetry.trace import Span
 
 from spanledger import _ids
-from spanledger._tags import clean, entering, evaluator, restore, scope, within
+from spanledger._around import Around, current, opened
+from spanledger._tags import scope, within
 from spanledger._units import FEMTO
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Run:
@@ -32,11 +32,9 @@ class Run:
             self.step = f"{parent.step}/{name}" if parent.step else name
         self.workflow: str = parent.workflow if parent else name
         self.workflow_id: str = parent.workflow_id if parent else _ids.uuid7()
-        self.span = trace.get_tracer("spanledger").start_span(
-            f"invoke_workflow {name}", context, attributes=_attributes(name)
-        )
-        own = self.span.get_span_context()
-        traced = own.is_valid and self.span is not trace.get_current_span()
+        self.span = opened({"operation": "invoke_workflow", "name": name}, context)
+        own, here = self.span.get_span_context(), trace.get_current_span(context).get_span_context()
+        traced = own.is_valid and own.span_id != here.span_id
         self.trace_id: str = f"{own.trace_id:032x}" if own.is_valid else parent.trace_id if parent else _ids.trace_id()
         self.span_id: str = f"{own.span_id:016x}" if traced else _ids.span_id()
         self._amounts: list[int | None] = []
@@ -88,48 +86,17 @@ class Run:
         return f"Run({self.name!r}, workflow_id={self.workflow_id!r}, charges={self.charges}, cost={self.cost})"
 
 
-def _attributes(name: str) -> dict[str, str]:
-    return {"gen_ai.operation.name": "invoke_workflow", "gen_ai.workflow.name": name, "gen_ai.agent.name": name}
-
-
-class workflow:  # noqa: N801 -- read as a verb, as `tag` is
+class workflow(Around[Run]):  # noqa: N801 -- read as a verb, as `tag` is
     """Groups the calls made inside under one workflow id and one trace, and knows what they cost.
 
     A context manager that gives the `Run`, and a decorator of any kind of function. Tags are as in `tag`.
     """
 
     def __init__(self, name: str, **tags: Any) -> None:
+        super().__init__(tags)
         self._name = name
-        self._tags = tags
-        self._open: list[tuple[Any, Context, Run]] = []
 
-    def __enter__(self) -> Run:
-        context, run = self._enter(clean(self._tags))
-        self._open.append((attach(context), context, run))
-        return run
-
-    def __exit__(self, *exc_info: object) -> None:
-        token, context, run = self._open.pop()
-        restore(token, context)
-        run.span.end()
-
-    async def __aenter__(self) -> Run:
-        return self.__enter__()
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        self.__exit__()
-
-    def __call__(self, function: F) -> F:
-        evaluate = evaluator(self._tags, function)
-
-        def enter(args: Any, kwargs: Any) -> tuple[Context, Callable[[], None]]:
-            context, run = self._enter(evaluate(args, kwargs))
-            return context, run.span.end
-
-        return entering(enter, function)
-
-    def _enter(self, tags: Mapping[str, str]) -> tuple[Context, Run]:
+    def _enter(self, tags: Mapping[str, str]) -> tuple[Context, Span, Run]:
         run = Run(self._name, scope().run, within(tags) if tags else None)
         tags = {**tags, "step": run.step} if run.step else tags
-        context = within(tags, run)
-        return (trace.set_span_in_context(run.span, context) if run.span.is_recording() else context), run
+        return current(run.span, within(tags, run)), run.span, run

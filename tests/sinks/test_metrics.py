@@ -151,12 +151,12 @@ def test_a_call_that_is_completed_later_is_one_call_with_one_duration_and_all_of
     assert [point.sum for point in telemetry.points("gen_ai.client.inference.duration")] == [0.25]
 
 
-@pytest.mark.parametrize(("first", "then", "total"), [("1", "3", 3), ("3", "1", 3), ("2", "2", 2)])
-def test_of_a_correction_only_what_it_adds_is_counted(telemetry, sink_of, charge, first, then, total):
+@pytest.mark.parametrize(("first", "then"), [("1", "3"), ("3", "1"), ("2", "2")])
+def test_of_a_correction_only_what_it_adds_is_counted(telemetry, sink_of, charge, first, then):
     sink = sink_of()
     sink.book(charge(charge_id="a", effective_cost=first, cost_status="estimated"))
     sink.book(charge(charge_id="b", corrects="a", effective_cost=then))
-    assert sum(by(telemetry.points("spanledger.cost"), "team").values()) == total
+    assert sum(by(telemetry.points("spanledger.cost"), "team").values()) == max(int(first), int(then))
     assert sum(by(telemetry.points("gen_ai.client.inference.usage.input_tokens"), "team").values()) == 1000
 
 

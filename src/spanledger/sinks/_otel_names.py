@@ -57,6 +57,18 @@ TAGS: Final[tuple[Name, ...]] = (
     Name("langfuse", "langfuse.environment", "environment"),
 )
 
+AROUND: Final[tuple[Name, ...]] = (
+    Name(SEMCONV, "gen_ai.operation.name", "operation"),
+    Name(SEMCONV, "gen_ai.agent.name", "workflow_name"),
+    Name(SEMCONV, "gen_ai.tool.name", "tool_name"),
+    Name(SEMCONV, "gen_ai.tool.type", "tool_type"),
+    Name(SEMCONV, "gen_ai.tool.call.id", "tool_call_id"),
+    Name("v1.41-older", "gen_ai.workflow.name", "workflow_name"),
+    Name("openinference", "openinference.span.kind", "around_kind"),
+    Name("openinference", "tool.name", "tool_name"),
+)
+"""The names of a span around calls, of a workflow or a tool: given when it begins, beside its tags."""
+
 TAG_PREFIX: Final = "spanledger.tag."
 """Every tag without a row in `TAGS` goes by this prefix and its own name."""
 
@@ -106,7 +118,7 @@ MONEY: Final[tuple[Name, ...]] = (
 
 END: Final = (*IDENTITY, *TOKENS, *MONEY)
 
-PROFILES: Final = tuple(dict.fromkeys(name.profile for name in (*START, *TAGS, *END)))
+PROFILES: Final = tuple(dict.fromkeys(name.profile for name in (*START, *AROUND, *TAGS, *END)))
 """Every profile, in the order of the table."""
 
 DEFAULT_PROFILES: Final = (

@@ -14,7 +14,7 @@ import orjson
 from spanledger._types import OWNERS, Row
 from spanledger._units import UNITS
 from spanledger.errors import ConfigurationError
-from spanledger.sinks._otel_names import DEFAULT_PROFILES, END, PROFILES, START, TAG_PREFIX, TAGS, Name
+from spanledger.sinks._otel_names import AROUND, DEFAULT_PROFILES, END, PROFILES, START, TAG_PREFIX, TAGS, Name
 
 Attributes = dict[str, Any]
 Read = Callable[[Row], Any]
@@ -108,6 +108,9 @@ VALUES: Final[Mapping[str, Read]] = {
     "streamed": lambda row: row.get("stream") or None,
     "system": lambda row: SYSTEMS.get(row["provider_name"], row["provider_name"]),
     "openinference_kind": lambda row: "EMBEDDING" if row["operation"] == "embeddings" else "LLM",
+    "workflow_name": lambda row: row["name"] if row["operation"] == "invoke_workflow" else None,
+    "tool_name": lambda row: row["name"] if row["operation"] == "execute_tool" else None,
+    "around_kind": lambda row: "TOOL" if row["operation"] == "execute_tool" else "AGENT",
     "metadata": _metadata,
     "first_chunk_seconds": _first_chunk_seconds,
     "openai_tier": _openai_tier,
@@ -145,6 +148,7 @@ class Names:
         self._start = _compiled(START, chosen)
         self._tags = _compiled(TAGS, chosen)
         self._end = _compiled(END, chosen)
+        self._around = _compiled(AROUND, chosen)
         self._named = {name.value for name in TAGS if name.profile in chosen}
         self._opening = lru_cache(maxsize=4096)(self._opening_of)
         self._tagging = lru_cache(maxsize=4096)(self._tagging_of)
@@ -152,6 +156,10 @@ class Names:
     def start(self, row: Row, tags: Mapping[str, str]) -> Attributes:
         """What is known when the call begins, tags included. Not to be changed."""
         return self._opening(tuple(map(row.get, OPENING)), tuple(tags.items()))
+
+    def around(self, row: Row) -> Attributes:
+        """Of a workflow or a tool: what it is."""
+        return _read(self._around, row)
 
     def tags(self, tags: Mapping[str, str]) -> Attributes:
         """The attributes of some tags. Not to be changed."""

@@ -124,6 +124,14 @@ class OTel:
         name = f"{row['operation']} {model}" if model else row["operation"]
         return tracer.start_span(name, kind=SpanKind.CLIENT, attributes=self._names.start(row, tags))
 
+    def around(self, row: Row, context: Context | None) -> Span | None:
+        """The span of a workflow or a tool that starts in a context, `None` where the policy of `*` is `off`."""
+        tracer = self._tracer_now()
+        if tracer is None or self._policy["*"] == "off" or _silenced(get_current() if context is None else context):
+            return None
+        name = f"{row['operation']} {row['name']}"
+        return tracer.start_span(name, context, attributes=self._names.around(row))
+
     def _tracer_now(self) -> Tracer | None:
         """The tracer of the provider in force; asked anew only when the provider changes."""
         provider = self._given or _global_provider()

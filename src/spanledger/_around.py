@@ -1,0 +1,92 @@
+"""Spans around calls: a workflow, a tool. They carry tags and an outcome, never usage or cost: their calls do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, Generic, TypeVar
+
+from opentelemetry.context import Context, attach
+from opentelemetry.trace import NonRecordingSpan, Span, StatusCode, get_current_span, set_span_in_context
+
+from spanledger import _faults
+from spanledger._tags import clean, entering, evaluator, restore
+from spanledger._types import Row
+
+F = TypeVar("F", bound=Callable[..., Any])
+Given = TypeVar("Given")
+
+
+class Opener:
+    """Who opens spans around calls: the OpenTelemetry sink in force, if there is one."""
+
+    open: Callable[[Row, Context | None], Span | None] | None = None
+
+
+opener: Final = Opener()
+
+
+def opened(row: Row, context: Context | None = None) -> Span:
+    """The span of what starts in a context; one that records nothing where none is wanted.
+
+    `row` has its `operation`, its `name`, and what else there is to say of it.
+    """
+    found = _asked(row, context)
+    return NonRecordingSpan(get_current_span(context).get_span_context()) if found is None else found
+
+
+@_faults.guarded("open a span around calls")
+def _asked(row: Row, context: Context | None) -> Span | None:
+    return None if opener.open is None else opener.open(row, context)
+
+
+def current(span: Span, context: Context) -> Context:
+    """The context with the span in it, if it is one of its own: one that is sampled out is a parent too."""
+    own, here = span.get_span_context(), get_current_span(context).get_span_context()
+    return context if own.span_id == here.span_id else set_span_in_context(span, context)
+
+
+@_faults.guarded("end a span around calls")
+def conclude(span: Span, error: BaseException | None) -> None:
+    """Ends the span. An error gives its type, never its message; a generator that is closed has none."""
+    if error is not None and not isinstance(error, GeneratorExit):
+        span.set_attribute("error.type", type(error).__qualname__)
+        span.set_status(StatusCode.ERROR)
+    span.end()
+
+
+class Around(Generic[Given]):
+    """A context manager and a decorator of any kind of function; a subclass says what it enters."""
+
+    def __init__(self, tags: Mapping[str, Any]) -> None:
+        self._tags = tags
+        self._open: list[tuple[Any, Context, Span]] = []
+
+    def _enter(self, tags: Mapping[str, str]) -> tuple[Context, Span, Given]:
+        """The context that is in force inside, its span, and what `with ... as` gives."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Given:
+        context, span, given = self._enter(clean(self._tags))
+        self._open.append((attach(context), context, span))
+        return given
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        token, context, span = self._open.pop()
+        restore(token, context)
+        conclude(span, error)
+
+    async def __aenter__(self) -> Given:
+        return self.__enter__()
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.__exit__(kind, error, trace)
+
+    def __call__(self, function: F) -> F:
+        evaluate = evaluator(self._tags, function)
+
+        def enter(args: Any, kwargs: Any) -> tuple[Context, Callable[[BaseException | None], None]]:
+            context, span, _ = self._enter(evaluate(args, kwargs))
+            return context, partial(conclude, span)
+
+        return entering(enter, function)
