@@ -18,9 +18,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from not_metered import NOT_METERED, Unmetered
+from not_metered import GOOGLE_WEBSOCKETS, NOT_METERED, Unmetered
 
-from spanledger.providers import _batches, _google_interactions, _realtime, anthropic, bedrock, openai
+from spanledger.providers import _batches, _google_batches, _google_interactions, _realtime, anthropic, bedrock, openai
 from spanledger.providers._reading import Api
 from spanledger.providers._stainless import Stainless
 from spanledger.providers.google_genai import VERBS, verb_of
@@ -146,18 +146,41 @@ def google(package: Path) -> Iterator[Method]:
 
 def _google_requests(name: str, method: ast.FunctionDef) -> Iterator[Method]:
     calls = (node for node in ast.walk(method) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute))
-    verbs = [
-        call.args[0].value.upper()
-        for call in calls
-        if call.func.attr in {"request", "request_streamed"} and call.args and isinstance(call.args[0], ast.Constant)
-    ]
+    verbs = [verb for call in calls if (verb := _google_verb(call)) is not None]
     if not verbs:
         return
     for node in ast.walk(method):
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "path" for t in node.targets):
-            value = node.value
-            if isinstance(value, ast.Constant):
-                yield Method(name, verbs[0], str(value.value).partition("?")[0])
+            route = _google_route(node.value)
+            if route is not None:
+                yield Method(name, verbs[0], route.partition("?")[0])
+
+
+def _google_verb(call: ast.Call) -> str | None:
+    function = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    if function == "download_file":
+        return "GET"
+    asks = function in {"request", "request_streamed"} and call.args and isinstance(call.args[0], ast.Constant)
+    return str(call.args[0].value).upper() if asks and isinstance(call.args[0], ast.Constant) else None
+
+
+def _google_route(value: ast.expr) -> str | None:
+    """The text of a path, in which `{name}` stands for what is put into it; one with a query only is no path."""
+    parts = value.values if isinstance(value, ast.JoinedStr) else [value]
+    if not isinstance(parts[0], ast.Constant):
+        return None
+    return "".join(str(part.value) if isinstance(part, ast.Constant) else "{name}" for part in parts)
+
+
+def google_websockets(package: Path) -> set[str]:
+    """The classes of google-genai that open a websocket."""
+    paths = [*package.glob("*.py"), package / "_gaos" / "google_genai.py"]
+    return {
+        ".".join([*path.relative_to(package).with_suffix("").parts, kind.name])
+        for path in paths
+        for kind in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(kind, ast.ClassDef) and any(getattr(part, "name", "") == "connect" for part in kind.body)
+    }
 
 
 def _operations(path: Path) -> Iterator[str]:
@@ -184,7 +207,10 @@ def _stainless_api(provider: Stainless) -> Callable[[Method], Api | None]:
 def _google_api(method: Method) -> Api | None:
     if method.route in _google_interactions.OPERATIONS:
         return _google_interactions.OPERATIONS[method.route]
-    return VERBS.get(verb_of(method.route)) if method.verb == "POST" else None
+    if method.route.endswith(":download"):
+        return _google_batches.DOWNLOAD
+    api = VERBS.get(verb_of(method.route)) if method.verb == "POST" else None
+    return api or _google_batches.api_of(method.verb.lower(), method.route)
 
 
 SDKS: Final = (
@@ -253,6 +279,8 @@ def _metered(sdk: Sdk, methods: Iterable[Method]) -> Iterator[tuple[str, ...]]:
 def _becomes(api: Api) -> str:
     if api.lines:
         return "a charge for each result, at batch price"
+    if api.each is _google_batches.learn_and_book:
+        return "a charge for each result that is in it, at batch price"
     if api.each is _batches.learn:
         return "nothing by itself: a batch is charged by its results"
     if api.lookup:
@@ -281,6 +309,8 @@ def _websockets() -> Iterator[str]:
     yield "## Websockets of openai\n"
     yield SEEN
     yield from (f"- `{module}`" for module in sorted(websockets(source_of("openai"))))
+    yield "\n## Websockets of google-genai\n"
+    yield from _table(("Class", "Becomes"), ((f"`{name}`", text) for name, text in sorted(GOOGLE_WEBSOCKETS.items())))
 
 
 def problems() -> list[str]:
@@ -291,7 +321,9 @@ def problems() -> list[str]:
         for method in unknown(sdk, sdk.methods())
     ]
     strange = websockets(source_of("openai")) - set(_realtime.MODULES)
-    return [*found, *(f"openai: {module} has a connection class" for module in sorted(strange))]
+    found += [f"openai: {module} has a connection class" for module in sorted(strange)]
+    strange = google_websockets(source_of("google.genai")) - set(GOOGLE_WEBSOCKETS)
+    return found + [f"google-genai: {name} opens a websocket" for name in sorted(strange)]
 
 
 def main(arguments: list[str]) -> int:

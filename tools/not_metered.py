@@ -94,10 +94,7 @@ GOOGLE: Final = [
     *free("stops a job", "*:cancel"),
     *free("files are not charged by the call", "upload/*/files", "files:register", "StartEnvironmentFileUpload"),
     *gap(
-        "a batch's results come in its own object or in a file",
-        "*:batchGenerateContent",
-        "*:asyncBatchEmbedContent",
-        "batchPredictionJobs",
+        "on Vertex AI a batch's results lie in a bucket or a table, which the SDK does not read", "batchPredictionJobs"
     ),
     *gap(
         "indexing is billed by the token; no answer says how many",
@@ -133,3 +130,10 @@ BEDROCK: Final = [
 
 NOT_METERED: Final = {"openai": OPENAI, "anthropic": ANTHROPIC, "google-genai": GOOGLE, "boto3": BEDROCK}
 """By SDK."""
+
+GOOGLE_WEBSOCKETS: Final = {
+    "live.AsyncLive": "a charge for each turn, `generate_content`",
+    "_gaos.google_genai.AsyncGeminiNextGenInteractions": "completes the charge of the interaction when that ends",
+    "live_music.AsyncLiveMusic": "**gap**: its messages have no usage, and Lyria RealTime no published price",
+}
+"""What becomes of each websocket of google-genai."""

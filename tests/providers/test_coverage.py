@@ -89,6 +89,14 @@ def test_a_release_with_a_new_request_is_noticed(coverage, tmp_path):
     assert coverage.websockets(tmp_path) == {"beta.widgets"}
 
 
+def test_a_new_websocket_of_google_is_noticed(coverage, tmp_path):
+    (tmp_path / "_gaos").mkdir()
+    (tmp_path / "_gaos" / "google_genai.py").write_text("class AsyncThings:\n    def connect(self, id): ...\n")
+    (tmp_path / "choir.py").write_text("class AsyncChoir:\n    async def connect(self): ...\n")
+    assert coverage.google_websockets(tmp_path) == {"_gaos.google_genai.AsyncThings", "choir.AsyncChoir"}
+    assert coverage.google_websockets(coverage.source_of("google.genai")) <= set(coverage.GOOGLE_WEBSOCKETS)
+
+
 def test_a_new_verb_of_google_and_a_new_operation_of_bedrock_are_noticed(coverage):
     invented = [
         coverage.Method("models.sing", "POST", "{model}:sing"),

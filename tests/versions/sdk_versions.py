@@ -41,8 +41,10 @@ VERSIONS = (
 
 GOOGLE = (
     "tests/providers/test_google.py",
+    "tests/providers/test_google_batches.py",
     "tests/providers/test_google_live.py",
     "tests/providers/test_google_interactions.py",
+    "tests/providers/test_google_interactions_live.py",
 )
 AIO = ("tests/providers/test_aiobotocore.py",)
 IN_THEIR_TESTS = ("anthropic", "boto3", "hypothesis", "openai")

@@ -1,7 +1,8 @@
-"""Batches: one charge a result, at batch price, when the application downloads the results; never twice.
+"""Batches: one charge a result, at batch price, when the application gets the results; never twice.
 
-A result is known by its batch (or its file) and the `custom_id` that the application gave it. The `charge_id` is made
-of them, so that a second download, in whatever process, books the same charge, and a ledger counts it once.
+A result is known by its batch (or its file) and the `custom_id` that the application gave it, or its place. The
+`charge_id` is made of them, so that a second download, in whatever process, books the same charge, and a ledger counts
+it once.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from spanledger import _ids, _seen
-from spanledger._rows import instant
+from spanledger._rows import instant, put
 from spanledger._types import COLUMNS, Row
 from spanledger.providers._folding import read_unbilled
 from spanledger.providers._reading import Api, Body, Origin, Reading, Request, State, text
@@ -32,13 +33,24 @@ class Batch(NamedTuple):
     created_ns: int = 0
     ordered: Row | None = None
     scope: Any = None
+    model: str | None = None
 
 
 class Result(NamedTuple):
-    """One line of the results: whose answer it is, and the body that the provider answered with."""
+    """One of the results: whose answer it is, and the body that the provider answered with."""
 
     custom_id: str
     body: Body
+
+
+class Answer(NamedTuple):
+    """A result that was read. `container` is the batch that holds it, where the path of the request does not say."""
+
+    custom_id: str
+    created_ns: int
+    operation: str
+    reading: Reading
+    container: str = ""
 
 
 known: Final[_seen.Recent[Batch]] = _seen.Recent(1_000)
@@ -56,14 +68,16 @@ def fold_batch(state: State, event: Body) -> None:
 
 def learn(tally: Tally) -> Iterable[Reading]:
     """Nothing to book: what is seen of a batch is remembered until its results come."""
-    ordering = tally.call.api is CREATE
+    call = tally.call
     for batch in tally.state.get("_batches", ()):
         keys = [key for name in ("id", "output_file_id") if (key := text(batch.get(name)))]
         before = next((one for key in keys if (one := known.get(key))), Batch())
-        created_ns = _instant_of(batch.get("created_at")) or before.created_ns
-        made = (
-            Batch(created_ns, tally.call.row, tally.call.scope) if ordering else before._replace(created_ns=created_ns)
+        made = before._replace(
+            created_ns=_instant_of(batch.get("created_at")) or before.created_ns,
+            model=text(batch.get("model")) or before.model,
         )
+        if call.api.name == CREATE.name:
+            made = made._replace(ordered=call.row, scope=call.scope)
         for key in keys:
             known.put(key, made)
     return ()
@@ -95,38 +109,48 @@ def results(name: str, result_of: Callable[[Body], Result | None], api_of: Calla
             return
         result = result_of(line)
         api = api_of(result.body) if result is not None else None
-        if result is None or api is None:
-            return
-        answer: State = {}
-        api.fold(answer, result.body)
-        reading = api.read(answer, Request(context=AT_BATCH_PRICE))
-        created_ns = _instant_of(result.body.get("created") or result.body.get("created_at"))
-        state.setdefault("_results", []).append((result.custom_id, created_ns, api.operation, reading))
+        if result is not None and api is not None:
+            take(state, result, api)
 
-    return Api(name, "batch", fold, read_unbilled, lookup=True, lines=True, each=_each)
+    return Api(name, "batch", fold, read_unbilled, lookup=True, lines=True, each=book)
 
 
-def _each(tally: Tally) -> Iterable[Reading]:
-    call = tally.call
-    container = _container_of(call.request.path)
-    batch = known.get(container) or Batch()
-    for custom_id, created_ns, operation, reading in tally.state.get("_results", ()):
-        charge_id = _ids.uuid7_of(f"{call.provider_name}/{container}/{custom_id}", created_ns)
-        if charge_id in booked:
-            continue
-        booked.put(charge_id, True)
-        started_ns = created_ns or batch.created_ns or call.started_ns
-        row = {
-            **_owned(call.row, batch),
-            "charge_id": charge_id,
-            "call_id": _ids.uuid7_of(f"{call.provider_name}/{container}"),
-            "started_at": instant(started_ns),
-            "operation": operation,
-            "stream": False,
-            "status": "ok",
-        }
-        origin = Origin(row, batch.scope or call.scope, started_ns)
-        yield reading._replace(origin=origin, usage_source="reported")
+def take(state: State, result: Result, api: Api, container: str = "") -> None:
+    """Reads one result as what its endpoint answered, at batch price."""
+    answer: State = {}
+    api.fold(answer, result.body)
+    reading = api.read(answer, Request(context=AT_BATCH_PRICE))
+    created_ns = _instant_of(result.body.get("created") or result.body.get("created_at"))
+    answered = Answer(result.custom_id, created_ns, api.operation, reading, container)
+    state.setdefault("_results", []).append(answered)
+
+
+def book(tally: Tally) -> Iterable[Reading]:
+    """The readings of the results that are not booked yet."""
+    of_path = _container_of(tally.call.request.path)
+    for answer in tally.state.get("_results", ()):
+        container = answer.container or of_path
+        charge_id = _ids.uuid7_of(f"{tally.call.provider_name}/{container}/{answer.custom_id}", answer.created_ns)
+        if charge_id not in booked:
+            booked.put(charge_id, True)
+            yield _reading_of(answer, charge_id, container, tally)
+
+
+def _reading_of(answer: Answer, charge_id: str, container: str, tally: Tally) -> Reading:
+    call, batch = tally.call, known.get(container) or Batch()
+    started_ns = answer.created_ns or batch.created_ns or call.started_ns
+    row = {
+        **_owned(call.row, batch),
+        "charge_id": charge_id,
+        "call_id": _ids.uuid7_of(f"{call.provider_name}/{container}"),
+        "started_at": instant(started_ns),
+        "operation": answer.operation,
+        "stream": False,
+        "status": "ok",
+    }
+    put(row, "request_model", batch.model)
+    origin = Origin(row, batch.scope or call.scope, started_ns)
+    return answer.reading._replace(origin=origin, usage_source="reported")
 
 
 def _owned(row: Row, batch: Batch) -> Row:

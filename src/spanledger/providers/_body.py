@@ -40,13 +40,14 @@ def bodies_of(content: bytes, content_type: str, api: Metered) -> Iterable[Any]:
     if "json" in content_type and not api.lines and (whole := _as_object(content)):
         return (whole,)
     if content_type.startswith("text/event-stream") or ("json" in content_type and not api.lines):
-        return _objects(BytesIO(content), b"data:")
+        return objects(BytesIO(content), b"data:")
     if api.lines:
-        return _objects(BytesIO(content), b"") if content.lstrip()[:1] == b"{" else ()
+        return objects(BytesIO(content), b"") if content[:64].lstrip()[:1] == b"{" else ()
     return api.decode(content, content_type) if api.decode is not None else ()
 
 
-def _objects(lines: Iterable[bytes], prefix: bytes) -> Iterator[Any]:
+def objects(lines: Iterable[bytes], prefix: bytes) -> Iterator[Any]:
+    """The JSON objects in lines that hold at most one each, behind a prefix; other lines are passed over."""
     return (found for line in lines if (found := _object_of(line.strip(), prefix)) is not None)
 
 
@@ -215,14 +216,14 @@ class LineReader:
         *lines, rest = b"".join((*self._parts, data)).split(b"\n")
         self._parts, self._size = [], 0
         self._hold(rest)
-        for found in _objects(lines, self._prefix):
+        for found in objects(lines, self._prefix):
             self._tally.observe(found)
             if "_other" in self._tally.state:
                 return
 
     def rest(self) -> Iterable[Any]:
         """What an end without a newline has left."""
-        return _objects((b"".join(self._parts),), self._prefix)
+        return objects((b"".join(self._parts),), self._prefix)
 
     def _hold(self, data: bytes) -> None:
         self._size += len(data)

@@ -18,6 +18,7 @@ from opentelemetry.context import get_current
 
 from spanledger import _call, _faults, _tags
 from spanledger._call import Call, Tally
+from spanledger.providers import _google_batches
 from spanledger.providers._hooks import Hook, Patch
 from spanledger.providers._reading import Api, Request
 from spanledger.providers._stainless import _verify, everything, only
@@ -43,13 +44,19 @@ def _install(module: Any, patch: Patch) -> None:
     for name, make in WAIST.items():
         _verify(getattr(owner, name), "http_method", "path", "request_dict")
         patch.replace(owner, name, make)
+    for name in DOWNLOADS:
+        _verify(getattr(owner, name), "path")
+        patch.replace(owner, name, metering(_open_download, _take_download))
 
 
-Opens = Callable[[Any, tuple[Any, ...], Mapping[str, Any]], "Call | None"]
+Opens = Callable[[Any, tuple[Any, ...], dict[str, Any]], "Call | None"]
 
 
 def metering(begin: Opens, take: Callable[[Call, Any], None]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Makes the replacement of a method that makes one request: `begin` opens its call, `take` sees its response."""
+    """Makes the replacement of a method that makes one request: `begin` opens its call, `take` sees its response.
+
+    `begin` may replace what is in the keyword arguments.
+    """
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def method(client: Any, *args: Any, **kwargs: Any) -> Any:
@@ -207,33 +214,20 @@ def _open(client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, stre
     given = {**dict(zip(("http_method", "path", "request_dict", "http_options"), args, strict=False)), **kwargs}
     body = given.get("request_dict")
     body = body if isinstance(body, Mapping) else {}
-    api = api_of(given["http_method"].lower(), given["path"], body)
+    method, path = given["http_method"].lower(), given["path"]
+    api = api_of(method, path, body) or _google_batches.api_of(method, path)
     if api is None:
         return None
-    return open_call(
-        client,
-        api,
-        model=model_of(given["path"]) or _cached_model(body),
-        body=body if isinstance(body, dict) else {},
-        base_url=_option(given.get("http_options"), "base_url"),
-        stream=stream,
-    )
+    request = Request(model_of(path) or _cached_model(body), body)
+    return open_call(client, api, request, base_url=_option(given.get("http_options"), "base_url"), stream=stream)
 
 
-def _cached_model(body: Any) -> str | None:
-    model = body.get("model") if isinstance(body, dict) else None
+def _cached_model(body: Mapping[str, Any]) -> str | None:
+    model = body.get("model")
     return model.removeprefix("models/") if isinstance(model, str) else None
 
 
-def open_call(  # noqa: PLR0913 -- what is known of a call at its entry, each by name
-    client: Any,
-    api: Api,
-    *,
-    model: str | None,
-    body: Mapping[str, Any] | None = None,
-    base_url: Any = None,
-    stream: bool = False,
-) -> Call | None:
+def open_call(client: Any, api: Api, request: Request, *, base_url: Any = None, stream: bool = False) -> Call | None:
     """A call of an API client, `None` where that is not metered."""
     tags = only.get(client)
     if tags is None and not everything.metered:
@@ -245,7 +239,7 @@ def open_call(  # noqa: PLR0913 -- what is known of a call at its entry, each by
         api,
         sdk=SDK,
         provider_name="gcp.vertex_ai" if vertex else "gcp.gemini",
-        request=Request(model, body or {}, context={"region": location} if vertex and location else {}),
+        request=request._replace(context={"region": location} if vertex and location else {}),
         server_address=host,
         stream=stream,
         tags=tags,
@@ -259,6 +253,25 @@ def _option(options: Any, name: str) -> Any:
 @lru_cache(maxsize=64)
 def _host(base_url: str) -> str | None:
     return urlsplit(base_url).hostname
+
+
+DOWNLOADS: Final = ("download_file", "async_download_file")
+_take_download = _faults.guarded("take a download")(_google_batches.take_download)
+
+
+@_faults.guarded("open a download")
+def _open_download(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+    """The call of a download, whose bytes are seen on their way to the file that the application gave, if it did."""
+    if _call.meter is None:
+        return None
+    given = {**dict(zip(("path", "http_options"), args, strict=False)), **kwargs}
+    destination = given.get("destination")
+    base_url = _option(given.get("http_options"), "base_url")
+    request = _google_batches.request_of(given["path"], destination)
+    call = open_call(client, _google_batches.DOWNLOAD, request, base_url=base_url)
+    if call is not None and hasattr(destination, "write"):
+        kwargs["destination"] = _google_batches.Copy(destination, call.tally())
+    return call
 
 
 WAIST: Final[Mapping[str, Callable[[Any], Any]]] = {

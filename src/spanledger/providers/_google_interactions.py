@@ -13,7 +13,7 @@ from spanledger._call import Call
 from spanledger.providers import _body
 from spanledger.providers._google import VERTEX_HOST, metering, note_headers, open_call
 from spanledger.providers._hooks import Hook, Patch
-from spanledger.providers._reading import Api
+from spanledger.providers._reading import Api, Request
 from spanledger.providers._stainless import Stainless, _verify
 from spanledger.providers.google_genai import GET_INTERACTION, INTERACTION, INTERACTIONS
 
@@ -64,7 +64,7 @@ def _open(sdk: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call | 
     model = body.get("model") or body.get("agent")
     stream = body.get("stream") is True
     client = getattr(sdk, "_api_client", None) or _http_client_of(sdk.sdk_configuration)
-    return open_call(client, api, model=model, body=body, base_url=request.url, stream=stream)
+    return open_call(client, api, Request(model, body), base_url=request.url, stream=stream)
 
 
 def _http_client_of(configuration: Any) -> Any:

@@ -11,6 +11,7 @@ from spanledger import _call, _faults
 from spanledger._call import Tally
 from spanledger.providers._google import open_call
 from spanledger.providers._hooks import Hook, Patch
+from spanledger.providers._reading import Request
 from spanledger.providers._stainless import _verify
 from spanledger.providers.google_genai import LIVE
 
@@ -56,7 +57,8 @@ class Turns:
         return self._tally is not None and bool(self._tally.state.get("_done"))
 
     def _begin(self) -> Tally | None:
-        call = open_call(self._client, LIVE, model=self._model, stream=True) if _call.meter is not None else None
+        metered = _call.meter is not None
+        call = open_call(self._client, LIVE, Request(self._model), stream=True) if metered else None
         if call is None:
             return None
         with call:
