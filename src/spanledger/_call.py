@@ -131,23 +131,27 @@ class Call:
         self._returned = False
         self._over = [True]
 
-    @_faults.guarded("enter a call")
     def __enter__(self) -> Call:
-        if meter is not None:
-            meter.begin(self)
-        if shield is not None:
-            self._shield = shield(self.native_span)
-        self._entered = current.set(self)
-        if self.span is not None:
-            self._span_token = self.span.enter()
+        try:
+            if meter is not None:
+                meter.begin(self)
+            if shield is not None:
+                self._shield = shield(self.native_span)
+            self._entered = current.set(self)
+            if self.span is not None:
+                self._span_token = self.span.enter()
+        except Exception as fault:  # noqa: BLE001 -- the application's call is never the one to pay
+            _faults.record("enter a call", fault)
         return self
 
-    @_faults.guarded("leave a call")
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
-            _leave(self)
-        finally:
-            _conclude(self, error)
+            try:
+                _leave(self)
+            finally:
+                _conclude(self, error)
+        except Exception as fault:  # noqa: BLE001 -- as above
+            _faults.record("leave a call", fault)
 
     def tally(self) -> Tally:
         """The record of one more HTTP response of this call."""
@@ -170,8 +174,9 @@ class Call:
 
     def finish_if_over(self) -> None:
         """Ends the call once: when the SDK has returned and every body has ended."""
-        if self._returned and self._open <= 0 and meter is not None and _take(self._over):
+        if self._returned and self._open <= 0 and self._over and meter is not None and _take(self._over):
             meter.finish(self)
+            self.tallies.clear()  # they refer to the call: memory that a cycle holds is cold when it is used again
 
     @property
     def elapsed_ms(self) -> float:
@@ -244,13 +249,12 @@ class Tally:
         if not self._over:
             return
         if self.first_ms is None:
-            self.first_ms = self.call.elapsed_ms
+            self.first_ms = (time.perf_counter_ns() - self.call.started) / 1e6
         if isinstance(event, dict):
             self.fold(self.state, event)
         if self.ends_with_next:
             self.end("read")
 
-    @_faults.guarded("settle a response")
     def end(self, how: str, error: BaseException | None = None) -> None:
         """The body is over: `read` to its end, `closed` by the application, `dropped` unread, or `failed`.
 
@@ -261,11 +265,14 @@ class Tally:
         self.how = how
         self.error = error
         try:
-            if meter is not None:
-                meter.settle(self)
-        finally:
-            unsettled.discard(self)
-            self.call.closed()
+            try:
+                if meter is not None:
+                    meter.settle(self)
+            finally:
+                unsettled.discard(self)
+                self.call.closed()
+        except Exception as fault:  # noqa: BLE001 -- the application's call is never the one to pay
+            _faults.record("settle a response", fault)
 
     @property
     def complete(self) -> bool:

@@ -9,7 +9,7 @@ import time
 
 def uuid7(at_ns: int | None = None) -> str:
     """A UUIDv7 as text, of the given time in nanoseconds since 1970 or of now."""
-    return _uuid7((time.time_ns() if at_ns is None else at_ns) // 1_000_000, os.urandom(10).hex())
+    return _uuid7((time.time_ns() if at_ns is None else at_ns) // 1_000_000, os.urandom(9).hex())
 
 
 def uuid7_of(name: str, at_ns: int = 0) -> str:
@@ -19,8 +19,7 @@ def uuid7_of(name: str, at_ns: int = 0) -> str:
 
 def _uuid7(millis: int, rest: str) -> str:
     stamp = f"{millis:012x}"
-    variant = "89ab"[int(rest[3], 16) & 3]
-    return f"{stamp[:8]}-{stamp[8:]}-7{rest[:3]}-{variant}{rest[4:7]}-{rest[7:19]}"
+    return f"{stamp[:8]}-{stamp[8:]}-7{rest[:3]}-8{rest[3:6]}-{rest[6:18]}"
 
 
 def trace_id() -> str:

@@ -13,7 +13,6 @@ from spanledger._endings import price_of_failure, write_failure, write_outcome
 from spanledger._rows import (
     LONGEST,
     instant,
-    put,
     write_context,
     write_money,
     write_provider_cost,
@@ -50,31 +49,35 @@ class Meter:
         """Fills in what is known at the start: who, what and where."""
         call.row = row = _opening(call, self.identity)
         if self.spans is not None and not call.api.lookup:
-            row["_native_span"] = call.native_span
-            call.span = self.spans.begin(row)
-            del row["_native_span"]
+            call.span = self.spans.begin(row, native=call.native_span)
         _locate(call, row)
 
     def settle(self, tally: Tally) -> None:
         """Books one response: mostly one charge, none for a lookup that finds nothing open, one a result of a batch."""
-        _read_unread(tally)
-        for reading in tally.call.api.readings(tally):
-            missing = tally.call.stream and (reading.usage is None or not tally.complete)
+        if tally.unread is not None:
+            _read_unread(tally)
+        call = tally.call
+        for reading in call.api.readings(tally):
+            missing = call.stream and (reading.usage is None or not tally.complete)
             self._settle(tally, _completed(tally, reading) if missing else reading)
 
     def _settle(self, tally: Tally, reading: Any) -> None:
         call, origin = tally.call, reading.origin
         row = _continued(origin) if origin else _answered(tally)
-        put(row, "response_id", reading.response_id)
-        put(row, "response_model", reading.response_model)
+        if reading.response_id:
+            row["response_id"] = reading.response_id[:LONGEST]
+        if reading.response_model:
+            row["response_model"] = reading.response_model[:LONGEST]
         if reading.finish_reasons:
             row["finish_reasons"] = [reason[:LONGEST] for reason in reading.finish_reasons]
         if "status" not in row:
             write_outcome(row, tally)
         priced = _price(tally, reading, row)
         write_money(row, priced)
-        write_context(row, reading.context)
-        write_provider_cost(row, reading.provider_cost)
+        if reading.context:
+            write_context(row, reading.context)
+        if reading.provider_cost is not None:
+            write_provider_cost(row, reading.provider_cost)
         self._book(call, Charge(row), priced, origin)
         if reading.awaits:
             begun = origin or Origin(
@@ -177,10 +180,15 @@ def _opening(call: Call, identity: Row) -> Row:
         "stream": call.stream,
         **identity,
     }
-    put(row, "request_model", call.request.model)
-    put(row, "server_address", call.server_address)
-    write_tags(row, _tags.base, call.scope.tags)
-    write_run(row, call.scope.run)
+    if call.request.model:
+        row["request_model"] = call.request.model[:LONGEST]
+    if call.server_address:
+        row["server_address"] = call.server_address[:LONGEST]
+    tags, run = call.scope
+    if tags or _tags.base:
+        write_tags(row, _tags.base, tags)
+    if run is not None:
+        write_run(row, run)
     return row
 
 
@@ -188,7 +196,8 @@ def _answered(tally: Tally) -> Row:
     """The row of a response to the call itself; a billed retry's has an id of its own."""
     call = tally.call
     row = dict(call.row)
-    _relocate(call, row)
+    if call.span is not None:
+        _relocate(call, row)
     if call.charges:
         row["charge_id"] = _ids.uuid7()
     row["duration_ms"] = round(call.elapsed_ms, 3)
@@ -220,12 +229,12 @@ def _estimated(tally: Tally, reading: Reading) -> Reading:
 
 
 def _price(tally: Tally, reading: Any, row: Row) -> Priced:
-    usage, source = reading.usage, reading.usage_source or ("reported" if tally.complete else "partial")
-    if not (tally.call.api.billed and reading.billed):
+    usage, call = reading.usage, tally.call
+    if not (call.api.billed and reading.billed):
         return Priced("not_billed", 0, reason=reading.note)
     if usage is None:
         return Priced("unknown", reason=reading.note or "the response reported no usage")
-    row["usage_source"] = source
+    row["usage_source"] = source = reading.usage_source or ("reported" if tally.complete else "partial")
     write_usage(row, usage)
     if not usage.usable:
         return Priced("unknown", reason=f"usage: {usage.flaw}")
@@ -235,8 +244,10 @@ def _price(tally: Tally, reading: Any, row: Row) -> Priced:
         response_model=reading.response_model,
         request_model=row.get("request_model"),
         context=_price_context(row, reading.context),
-        at_ns=(reading.origin or tally.call).started_ns,
+        at_ns=(reading.origin or call).started_ns,
     )
+    if priced.status != "exact" or (source == "reported" and not usage.flaw):
+        return priced
     return _qualify(priced, usage, source, reading.note)
 
 
@@ -273,9 +284,7 @@ def _price_context(row: Row, context: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _qualify(priced: Priced, usage: Usage, source: str, note: str | None) -> Priced:
-    """A price is as sure as the usage that it stands on."""
-    if priced.status != "exact":
-        return priced
+    """An exact price is as sure as the usage that it stands on."""
     if source == "estimated":
         return priced._replace(status="estimated", reason=note or "usage: estimated")
     if source == "partial":

@@ -42,18 +42,17 @@ def instant(at_ns: int | None = None) -> str:
 def put(row: Row, name: str, value: str | None) -> None:
     """Writes a name that somebody else chose, if it is known."""
     if value:
-        row[name] = value if len(value) <= LONGEST else value[:LONGEST]
+        row[name] = value[:LONGEST]
 
 
-def write_tags(row: Row, *layers: Mapping[str, str]) -> None:
-    """Writes tags, the later layer wins: owners have columns, the rest one map."""
+def write_tags(row: Row, base: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    """Writes tags, those of the process under those of the call: owners have columns, the rest one map."""
     rest: dict[str, str] = {}
-    for tags in layers:
-        for name, value in tags.items():
-            if name in OWNERS:
-                row[name] = value
-            else:
-                rest[name] = value
+    for name, value in ({**base, **tags} if tags else base).items():
+        if name in OWNERS:
+            row[name] = value
+        else:
+            rest[name] = value
     if rest:
         row["tags"] = rest
 
@@ -69,9 +68,12 @@ def write_run(row: Row, run: Any) -> None:
 
 def write_span(row: Row, span: Any) -> None:
     """Writes the ids of a span."""
-    put(row, "trace_id", span.trace_id)
-    put(row, "span_id", span.span_id)
-    put(row, "parent_span_id", span.parent_span_id)
+    if span.trace_id:
+        row["trace_id"] = span.trace_id
+    if span.span_id:
+        row["span_id"] = span.span_id
+    if span.parent_span_id:
+        row["parent_span_id"] = span.parent_span_id
 
 
 def write_usage(row: Row, usage: Usage) -> None:
@@ -82,31 +84,29 @@ def write_usage(row: Row, usage: Usage) -> None:
     written: dict[str, Any] = {}
     for unit, quantity in units.items():
         written[unit] = quantity if quantity.__class__ is int else quantity_json(quantity)
-        for total in TOTALS.get(unit if "@" not in unit else unit.partition("@")[0], ()):
-            row[total] = row.get(total, 0) + int(quantity)
+        for total in TOTALS.get(unit) or TOTALS.get(unit.partition("@")[0], ()):
+            row[total] = row[total] + int(quantity) if total in row else int(quantity)
     row["usage"] = written
 
 
 def write_money(row: Row, priced: Priced) -> None:
     """Writes a price: no amount at all where none is known."""
-    row["cost_status"] = priced.status
-    put(row, "cost_reason", priced.reason)
-    put(row, "price_ref", priced.price_ref)
-    put(row, "billed_model", priced.billed_model)
-    amount = priced.list_cost
+    status, amount, costs, reason, price_ref, billed_model, contracted, effective, currency = priced
+    row["cost_status"] = status
+    if reason:
+        row["cost_reason"] = reason[:LONGEST]
+    if price_ref:
+        row["price_ref"] = price_ref[:LONGEST]
+    if billed_model:
+        row["billed_model"] = billed_model[:LONGEST]
     if amount is None:
         return
-    row["currency"] = priced.currency
-    row["list_cost"] = text = money_text(amount)
-    row["contracted_cost"] = text = _amount(priced.contracted_cost, amount, text)
-    row["effective_cost"] = _amount(priced.effective_cost, amount, text)
-    if priced.costs:
-        row["costs"] = {unit: money_text(part) for unit, part in priced.costs.items()}
-
-
-def _amount(femtos: int | None, other: int, text: str) -> str:
-    """The text of an amount; where it is not stated, or the same as another, the other's."""
-    return text if femtos is None or femtos == other else money_text(femtos)
+    row["currency"] = currency
+    row["list_cost"] = listed = money_text(amount)
+    row["contracted_cost"] = text = listed if contracted is None or contracted == amount else money_text(contracted)
+    row["effective_cost"] = text if effective is None else listed if effective == amount else money_text(effective)
+    if costs:
+        row["costs"] = {unit: money_text(part) for unit, part in costs.items()}
 
 
 def write_context(row: Row, context: Mapping[str, str]) -> None:

@@ -210,5 +210,5 @@ class SpanHandle(Protocol):
 class Spans(Protocol):
     """Opens a span for each call, or finds that somebody else's will do."""
 
-    def begin(self, row: Row) -> SpanHandle | None:
-        """`row` is the charge so far: operation, provider, request model, server, tags."""
+    def begin(self, row: Row, *, native: bool = False) -> SpanHandle | None:
+        """`row` is the charge so far: operation, provider, request model, server, tags. `native`: the SDK opens one."""

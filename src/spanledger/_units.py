@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-FEMTO: Final = 10**15
+PLACES: Final = 15
+
+FEMTO: Final = 10**PLACES
 """Amounts are integers of 1e-15 of a currency unit: exact for every published price of a single token."""
 
 
@@ -102,9 +104,10 @@ def money_text(femtos: int) -> str:
     """An amount in 1e-15 as plain decimal text without trailing zeros: `2800000000000` is `0.0028`."""
     if femtos < 0:
         return f"-{money_text(-femtos)}"
-    digits = f"{femtos:016d}"
-    fraction = digits[-15:].rstrip("0")
-    return f"{digits[:-15]}.{fraction}" if fraction else digits[:-15]
+    digits = str(femtos)
+    if femtos and len(digits) <= PLACES:
+        return ("0." + digits.zfill(PLACES)).rstrip("0")
+    return f"{digits[:-PLACES] or 0}.{digits[-PLACES:]}".rstrip("0").rstrip(".")
 
 
 def quantity_json(quantity: int | Decimal) -> int | str:

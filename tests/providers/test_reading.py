@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanledger.providers import anthropic, bedrock, openai
-from spanledger.providers._reading import Api, Request, UsageTable, as_count
+from spanledger.providers._reading import Api, Request, UsageTable, _take, _walked, as_count
 
 counts = st.integers(0, 10**9)
 
@@ -123,3 +123,25 @@ def test_no_body_makes_a_reader_raise(name: str, events: list[dict[str, Any]]) -
     reading = APIS[name].read(state, Request("m"))
     if reading.usage is not None and reading.usage.usable:
         assert all(quantity >= 0 for quantity in reading.usage.units.values())
+
+
+VALUES = counts | st.sampled_from([None, -1, 1.5, True, "7", 2**60])
+NAMES = ("prompt_tokens", "input_tokens", "completion_tokens", "total_tokens", "other")
+DETAILS = st.dictionaries(st.sampled_from(("cached_tokens", "audio_tokens", "reasoning_tokens")), VALUES) | VALUES
+
+
+@given(
+    usage=st.dictionaries(st.sampled_from(NAMES), VALUES),
+    details=st.dictionaries(
+        st.sampled_from(("prompt_tokens_details", "input_tokens_details", "completion_tokens_details")), DETAILS
+    ),
+)
+def test_the_short_way_through_a_usage_finds_what_the_long_one_finds(
+    usage: dict[str, Any], details: dict[str, Any]
+) -> None:
+    usage = {**usage, **details}
+    taken: dict[str, int] = {}
+    flaws: list[str] = []
+    walked = _walked(usage, openai.TOKENS._top, flaws)
+    if _take(usage, openai.TOKENS._top, taken):
+        assert (taken, flaws) == (walked, [])

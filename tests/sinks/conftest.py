@@ -56,7 +56,7 @@ def charge(**changes: Any) -> Charge:
 
 def opening(**changes: Any) -> Row:
     """The row of a call that starts, with some columns changed."""
-    return {**OPENING, "_sdk": "openai", "_native_span": False, **changes}
+    return {**OPENING, **changes}
 
 
 @dataclass

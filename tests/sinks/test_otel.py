@@ -138,7 +138,7 @@ def test_a_native_span_that_ends_before_its_charge_is_known_waits_with_its_own_e
     telemetry, sink, caplog, charge, opening
 ):
     caplog.set_level(logging.WARNING)
-    handle = sink.begin(opening(_native_span=True))
+    handle = sink.begin(opening(), native=True)
     token = handle.enter()
     native = telemetry.tracer.start_span("messages.create", attributes={"gen_ai.operation.name": "chat"})
     with trace.use_span(native):

@@ -11,9 +11,12 @@ from spanledger.providers._reading import LARGEST, Body, Reading, Request, State
 
 def merge_usage(state: State, usage: Any) -> None:
     """The fields of a later usage object replace those of an earlier one, except where they are null."""
-    if isinstance(usage, dict):
-        known = state.setdefault("usage", {})
-        known.update({name: value for name, value in usage.items() if value is not None or name not in known})
+    if not isinstance(usage, dict):
+        return
+    known = state.get("usage")
+    if known:
+        usage = {**known, **{name: value for name, value in usage.items() if value is not None or name not in known}}
+    state["usage"] = usage
 
 
 def see(state: State, seen: str) -> None:
@@ -30,7 +33,7 @@ TICKS: Final = 10**10
 
 def stated_cost(usage: Any) -> str | None:
     """The cost that a provider states itself, as decimal text: `usage.cost` of gateways, its total, xAI's in ticks."""
-    if not isinstance(usage, dict):
+    if not isinstance(usage, dict) or ("cost" not in usage and "cost_in_usd_ticks" not in usage):
         return None
     if isinstance(ticks := usage.get("cost_in_usd_ticks"), int):
         return str(Decimal(ticks) / TICKS)
@@ -55,7 +58,9 @@ def seconds(value: Any) -> Decimal | None:
 def context_of(state: State, request: Request) -> Mapping[str, str]:
     """The tier that served the request is in the response; the request says only what was asked for."""
     tier = text(state.get("service_tier"))
-    return {**request.context, "service_tier": tier} if tier else request.context
+    if tier is None:
+        return request.context
+    return {**request.context, "service_tier": tier} if request.context else {"service_tier": tier}
 
 
 def ignore(state: State, event: Body) -> None:

@@ -84,6 +84,38 @@ def paths(*dotted: str) -> tuple[Path, ...]:
     return tuple(tuple(place.split(".")) for place in dotted)
 
 
+Target = tuple[int, str]
+"""The rank of a place among those of a unit, and the unit."""
+
+
+class Level:
+    """What one object of a usage may hold: under each name a count, or the level below."""
+
+    MOST_SHAPES: Final = 64
+
+    __slots__ = ("shapes", "targets")
+
+    def __init__(self) -> None:
+        self.targets: dict[str, Target | Level] = {}
+        self.shapes: dict[tuple[str, ...], tuple[tuple[str, Target | Level], ...]] = {}
+
+    def enter(self, path: Path, target: Target) -> None:
+        """Adds a place."""
+        if len(path) == 1:
+            self.targets[path[0]] = target
+            return
+        below = self.targets.setdefault(path[0], Level())
+        if isinstance(below, Level):
+            below.enter(path[1:], target)
+
+    def shape(self, names: tuple[str, ...]) -> tuple[tuple[str, Target | Level], ...]:
+        """The names of an object that mean something, remembered: a provider writes the same ones again and again."""
+        found = tuple((name, self.targets[name]) for name in names if name in self.targets)
+        if len(self.shapes) < self.MOST_SHAPES:
+            self.shapes[names] = found
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class UsageTable:
     """Where one API reports each unit.
@@ -97,7 +129,7 @@ class UsageTable:
     extras: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     total: tuple[Path, ...] = ()
 
-    _index: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _top: Level = field(default_factory=Level, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         places = {
@@ -108,16 +140,16 @@ class UsageTable:
         }
         for unit, where in places.items():
             for rank, path in enumerate(where):
-                _enter(self._index, path, (rank, unit))
+                self._top.enter(path, (rank, unit))
 
     def read(self, usage: Any) -> Usage | None:
         """The disjoint units of a usage object, `None` where it holds no count at all."""
         if not isinstance(usage, dict):
             return None
-        found: dict[str, tuple[int, int]] = {}
+        counts: dict[str, int] = {}
         flaws: list[str] = []
-        _walk(usage, self._index, found, flaws)
-        counts = {unit: count for unit, (_, count) in found.items()}
+        if not _take(usage, self._top, counts):
+            counts = _walked(usage, self._top, flaws)
         total = counts.pop(TOTAL, None)
         if not counts:
             return Usage({}, flaws[0], usable=False) if flaws else None
@@ -125,16 +157,22 @@ class UsageTable:
 
     def _disjoint(self, counts: dict[str, int], total: int | None) -> dict[str, int]:
         """Takes each part out of its whole, unless the provider's total proves that it stands beside it."""
-        units = {unit: count for unit, count in counts.items() if unit not in self.parts or count}
-        for unit in self.parts.keys() & units.keys():
-            whole = self.parts[unit][0]
-            if whole in units and not self._beside(unit, counts, total):
-                units[whole] -= counts[unit]
+        units = dict(counts)
+        parts = self.parts
+        for unit, count in counts.items():
+            if unit not in parts:
+                continue
+            if not count:
+                del units[unit]
+            elif (whole := parts[unit][0]) in units and not (unit in BESIDE and self._beside(count, counts, total)):
+                units[whole] -= count
         return units
 
-    def _beside(self, unit: str, counts: Mapping[str, int], total: int | None) -> bool:
+    def _beside(self, part: int, counts: Mapping[str, int], total: int | None) -> bool:
         """XAI and others leave reasoning out of the output that they report, Mistral audio out of the input."""
-        return unit in BESIDE and total == sum(counts.get(whole, 0) for whole in self.wholes) + counts[unit]
+        for whole in self.wholes:
+            part += counts.get(whole, 0)
+        return total == part
 
 
 BESIDE: Final = ("reasoning", "input_audio")
@@ -144,24 +182,44 @@ TOTAL: Final = "total"
 """The name under which a table keeps the provider's own sum; no unit has it."""
 
 
-def _enter(index: dict[str, Any], path: Path, target: tuple[int, str]) -> None:
-    for step in path[:-1]:
-        index = index.setdefault(step, {})
-    index[path[-1]] = target
+def _take(usage: Body, level: Level, counts: dict[str, int]) -> bool:
+    """Takes plain counts, each unit from one place; `False` where it takes `_walk` to read them."""
+    names = tuple(usage)
+    for name, target in level.shapes.get(names) or level.shape(names):
+        value = usage[name]
+        if isinstance(target, tuple):
+            unit = target[1]
+            if value.__class__ is int and unit not in counts and 0 <= value <= LARGEST:
+                counts[unit] = value
+            elif value is not None:
+                return False
+        elif value.__class__ is dict and not _take(value, target, counts):
+            return False
+    return True
 
 
-def _walk(usage: Body, index: Mapping[str, Any], found: dict[str, tuple[int, int]], flaws: list[str]) -> None:
+Found = dict[str, tuple[int, int]]
+"""The rank and the count of each unit."""
+
+
+def _walked(usage: Body, level: Level, flaws: list[str]) -> dict[str, int]:
+    found: Found = {}
+    _walk(usage, level, found, flaws)
+    return {unit: count for unit, (_, count) in found.items()}
+
+
+def _walk(usage: Body, level: Level, found: Found, flaws: list[str]) -> None:
     """One pass over what is there: of the places of a unit, the first that holds a value counts."""
     for name, value in usage.items():
-        target = index.get(name)
+        target = level.targets.get(name)
         if target is None or value is None:
             continue
-        if isinstance(target, dict):
+        if isinstance(target, Level):
             if isinstance(value, dict):
                 _walk(value, target, found, flaws)
             continue
         rank, unit = target
-        count = value if value.__class__ is int and -LARGEST <= value <= LARGEST else as_count(value)
+        count = as_count(value)
         if count is None:
             flaws.append(f"{name} is no count: {str(value)[:40]!r}")
         elif unit not in found or rank < found[unit][0]:
@@ -180,14 +238,11 @@ def as_count(value: Any) -> int | None:
 
 
 def _checked(units: Mapping[str, Quantity], total: int | None, flaws: list[str]) -> Usage:
-    tokens: Quantity = 0
-    for unit, quantity in units.items():
-        tokens += quantity
-        if quantity < 0:
-            flaws.append(f"{unit} is negative: {quantity}")
+    if min(units.values(), default=0) < 0:
+        flaws += [f"{unit} is negative: {quantity}" for unit, quantity in units.items() if quantity < 0]
     if flaws:
         return Usage(units, flaws[0], usable=False)
-    if total is not None and total != tokens:
+    if total is not None and total != (tokens := sum(units.values())):
         return Usage(units, f"the provider's total {total} is not the sum of its parts {tokens}")
     return Usage(units)
 

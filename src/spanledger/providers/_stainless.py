@@ -23,6 +23,9 @@ from spanledger.providers._reading import Api, Request
 
 TALLY: Final = "spanledger"
 RAW: Final = "x-stainless-raw-response"
+MOST_SITES: Final = 256
+"""How many base URLs are remembered with what they mean: a URL object does not change."""
+
 NATIVE_SPANS: Final = "_tracer"
 """The attribute in which a client that emits spans of its own keeps its tracer."""
 
@@ -45,6 +48,7 @@ class Stainless:
     platforms: Mapping[str, str] = field(default_factory=dict)
     hosts: Mapping[str, str] = field(default_factory=dict)
     lookups: Mapping[str, Api] = field(default_factory=dict)
+    _sites: dict[int, tuple[Any, type, tuple[str, str]]] = field(default_factory=dict, init=False, repr=False)
 
     def hook(self) -> Hook:
         """The hook of this SDK, for `instrument`."""
@@ -129,8 +133,17 @@ class Stainless:
         return self.routes.get(options.url) or _find(options.url, self)
 
     def _identify(self, client: Any) -> tuple[str, str]:
-        host = client.base_url.host
-        return host, _provider_name(self, cast("Hashable", type(client)), host)
+        url = getattr(client, "_base_url", None)  # what the property gives, in some SDKs by a long way
+        if url is None:
+            url = client.base_url
+        site = self._sites.get(id(url))
+        if site is None or site[0] is not url or site[1] is not type(client):
+            if len(self._sites) >= MOST_SITES:
+                self._sites.clear()
+            kind = type(client)
+            name = _provider_name(self, cast("Hashable", kind), url.host)
+            site = self._sites[id(url)] = (url, kind, (url.host, name))
+        return site[2]
 
 
 class Everything:
@@ -186,7 +199,9 @@ def _provider_name(provider: Stainless, kind: Any, host: str) -> str:
 
 
 def _request_of(options: Any) -> Request:
-    body = options.json_data if isinstance(options.json_data, dict) else {}
+    body = options.json_data
+    if not isinstance(body, dict):
+        body = {}
     extra = getattr(options, "extra_json", None)
     if isinstance(extra, dict):
         body = {**body, **extra}
@@ -203,13 +218,15 @@ def _streams(options: Any, kwargs: Mapping[str, Any]) -> bool:
 
 def _meeting(original: Callable[..., Any]) -> Callable[..., Any]:
     def process_response(client: Any, *args: Any, **kwargs: Any) -> Any:
-        _meet(kwargs.get("response"))
+        try:
+            _meet(kwargs.get("response"))
+        except Exception as error:  # noqa: BLE001 -- the application's call is never the one to pay
+            _faults.record("meet a response", error)
         return original(client, *args, **kwargs)
 
     return process_response
 
 
-@_faults.guarded("meet a response")
 def _meet(response: Any) -> None:
     """Attaches a tally to a response, and watches its body where that is still to be read."""
     call = _call.current.get()

@@ -104,13 +104,14 @@ def _fold_choice(state: State, choice: Body) -> None:
 
 def read_chat(state: State, request: Request) -> Reading:
     """The reading of a chat, completion or embeddings response."""
+    usage, finish = state.get("usage"), state.get("_finish")
     return Reading(
-        TOKENS.read(state.get("usage")),
-        response_model=text(state.get("model")),
-        response_id=text(state.get("id")),
-        finish_reasons=tuple(str(reason) for reason in state.get("_finish", {}).values()),
-        context=context_of(state, request),
-        provider_cost=stated_cost(state.get("usage")),
+        TOKENS.read(usage),
+        text(state.get("model")),
+        text(state.get("id")),
+        tuple(map(str, finish.values())) if finish else (),
+        context_of(state, request),
+        stated_cost(usage),
     )
 
 

@@ -46,6 +46,8 @@ KEY: Final = (
     "usage_source",
 )
 
+NONE: Final[Mapping[str, str]] = MappingProxyType({})
+
 Health = Callable[[], Mapping[str, int]]
 Key = tuple[Any, ...]
 Series = dict[str, Any]
@@ -77,7 +79,7 @@ class Totals:
             counted = _beyond(counted, self._unsure.pop(row["corrects"]))
         elif get("cost_status") not in SURE:
             self._unsure.put(row["charge_id"], counted)
-        key = (*[get(name) for name in KEY], *self._tag_values(row, femtos))
+        key = (*map(get, KEY), *self._tag_values(row, femtos))
         with self._lock:
             series = self._series.get(key)
             if series is None:
@@ -86,11 +88,15 @@ class Totals:
                 series[what] = series.get(what, 0) + quantity
 
     def _tag_values(self, row: Row, femtos: int | None) -> Iterable[str | None]:
-        rest = row.get("tags") or {}
-        for tag in self.tags:
-            value = row.get(tag) or rest.get(tag)
-            top = self._top.get(tag)
-            yield value if top is None or value is None else top.place(value, femtos or 0)
+        rest = row.get("tags") or NONE
+        values = [row.get(tag) or rest.get(tag) for tag in self.tags]
+        if not self._top:
+            return values
+        tops = map(self._top.get, self.tags)
+        return [
+            value if top is None or value is None else top.place(value, femtos or 0)
+            for value, top in zip(values, tops, strict=True)
+        ]
 
     def _admit(self, key: Key) -> Series:
         """The series of a new key; where there are too many, of one in which tags, the last first, are `other`."""

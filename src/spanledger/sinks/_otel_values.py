@@ -181,7 +181,8 @@ class Names:
         }
 
 
-Compiled = tuple[tuple[Read, tuple[str, ...]], ...]
+Compiled = tuple[tuple[str, "Read | None", str, tuple[str, ...]], ...]
+"""The column or value, how to read what is no column, the first attribute that shows it, and the others."""
 
 
 def _compiled(names: Iterable[Name], profiles: frozenset[str]) -> Compiled:
@@ -190,18 +191,15 @@ def _compiled(names: Iterable[Name], profiles: frozenset[str]) -> Compiled:
     for name in names:
         if name.profile in profiles:
             by_value.setdefault(name.value, []).append(name.attribute)
-    return tuple((VALUES.get(value) or _column(value), tuple(targets)) for value, targets in by_value.items())
-
-
-def _column(name: str) -> Read:
-    return lambda row: row.get(name)
+    return tuple((value, VALUES.get(value), first, tuple(rest)) for value, (first, *rest) in by_value.items())
 
 
 def _read(compiled: Compiled, row: Row) -> Attributes:
     found: Attributes = {}
-    for read, targets in compiled:
-        value = read(row)
+    for column, read, first, rest in compiled:
+        value = row.get(column) if read is None else read(row)
         if value is not None:
-            for target in targets:
+            found[first] = value
+            for target in rest:
                 found[target] = value
     return found

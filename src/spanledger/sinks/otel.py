@@ -99,7 +99,7 @@ class OTel:
         self._tracer: Tracer | None = None
         self._tracer_now()
 
-    def begin(self, row: Row) -> SpanHandle | None:
+    def begin(self, row: Row, *, native: bool = False) -> SpanHandle | None:
         """The span of a call that starts here, `None` where there is no trace at all."""
         tracer = self._tracer_now()
         here = get_current()
@@ -112,7 +112,7 @@ class OTel:
             return Untraced(parent)
         tags = tags_of(row)
         outer = current if is_model_call(current) else claim(row.get("request_model"))
-        if outer is not None or policy == "annotate" or row.get("_native_span") or _silenced(here):
+        if outer is not None or policy == "annotate" or native or _silenced(here):
             call = Traced(parent, self._names, tags)
             if outer is not None:
                 call.adopt(outer)
