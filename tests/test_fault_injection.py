@@ -30,7 +30,7 @@ DIRECT = re.compile(
         safe                                     # the guard itself
       | request | process_response | process_response_data
       | method | async_method | request_streamed | stream | _watched | _run_generator | nothing
-      | __iter__ | __aiter__ | __next__ | __getattr__ | __class__ | __del__ | __exit__
+      | __iter__ | __aiter__ | __next__ | __getattr__ | __class__ | __del__ | __enter__ | __exit__
       | close | aclose | read | readinto | decode | flush | _on_ending | _show | _shown | give_up | _each
     )$""",
     re.VERBOSE,

@@ -204,10 +204,11 @@ def _leave(call: Call) -> None:
 def _conclude(call: Call, error: BaseException | None) -> None:
     call.error = error = error or call.refused
     call._returned = True
-    for tally in call.tallies:
+    tallies = tuple(call.tallies)
+    for tally in tallies:
         if error is not None or not tally.pending:
             tally.end("failed" if error is not None else "read", error)
-    if error is not None and not call.tallies and meter is not None:
+    if error is not None and not tallies and meter is not None:
         meter.fail(call, error)
     call.finish_if_over()
 
@@ -255,24 +256,24 @@ class Tally:
         if self.ends_with_next:
             self.end("read")
 
+    @_faults.guarded("settle a response")
     def end(self, how: str, error: BaseException | None = None) -> None:
         """The body is over: `read` to its end, `closed` by the application, `dropped` unread, or `failed`.
 
         Only the first call counts; it books the charge.
         """
-        if not _take(self._over):
+        try:
+            self._over.pop()
+        except IndexError:
             return
         self.how = how
         self.error = error
         try:
-            try:
-                if meter is not None:
-                    meter.settle(self)
-            finally:
-                unsettled.discard(self)
-                self.call.closed()
-        except Exception as fault:  # noqa: BLE001 -- the application's call is never the one to pay
-            _faults.record("settle a response", fault)
+            if meter is not None:
+                meter.settle(self)
+        finally:
+            unsettled.discard(self)
+            self.call.closed()
 
     @property
     def complete(self) -> bool:

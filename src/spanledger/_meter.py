@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from spanledger import _call, _faults, _ids, _seen, _tags, prices
@@ -50,13 +50,16 @@ class Meter:
         call.row = row = _opening(call, self.identity)
         if self.spans is not None and not call.api.lookup:
             call.span = self.spans.begin(row, native=call.native_span)
-        _locate(call, row)
+        if call.span is not None or call.scope.run is not None:
+            _locate(call, row)
 
     def settle(self, tally: Tally) -> None:
         """Books one response: mostly one charge, none for a lookup that finds nothing open, one a result of a batch."""
-        if tally.unread is not None:
-            _read_unread(tally)
-        call = tally.call
+        call, unread = tally.call, tally.unread
+        if unread is not None:
+            tally.unread = None
+            if tally.sealed or not tally.state:
+                _read_unread(tally, unread)
         for reading in call.api.readings(tally):
             missing = call.stream and (reading.usage is None or not tally.complete)
             self._settle(tally, _completed(tally, reading) if missing else reading)
@@ -71,7 +74,10 @@ class Meter:
         if reading.finish_reasons:
             row["finish_reasons"] = [reason[:LONGEST] for reason in reading.finish_reasons]
         if "status" not in row:
-            write_outcome(row, tally)
+            if tally.error is None and tally.complete:
+                row["status"] = "ok"
+            else:
+                write_outcome(row, tally)
         priced = _price(tally, reading, row)
         write_money(row, priced)
         if reading.context:
@@ -120,9 +126,11 @@ class Meter:
         call.charges.append(charge)
         self._deliver(charge)
         run = (origin or call).scope.run
-        if run is not None and origin is not None and origin.corrects:
+        if run is None:
+            return
+        if origin is not None and origin.corrects:
             run.amend(origin.counted, priced.list_cost)
-        elif run is not None:
+        else:
             run.add(priced.list_cost)
 
     def _deliver(self, charge: Charge) -> None:
@@ -246,7 +254,7 @@ def _price(tally: Tally, reading: Any, row: Row) -> Priced:
         context=_price_context(row, reading.context),
         at_ns=(reading.origin or call).started_ns,
     )
-    if priced.status != "exact" or (source == "reported" and not usage.flaw):
+    if source == "reported" and not usage.flaw:
         return priced
     return _qualify(priced, usage, source, reading.note)
 
@@ -267,12 +275,9 @@ def _relocate(call: Call, row: Row) -> None:
         write_span(row, span)
 
 
-def _read_unread(tally: Tally) -> None:
+def _read_unread(tally: Tally, unread: Callable[[], Iterable[Any]]) -> None:
     """Decodes a body that nobody has, such as that of a raw response which the application never parsed."""
-    response, tally.unread = tally.unread, None
-    if response is None or (tally.state and not tally.sealed):
-        return
-    for body in response():
+    for body in unread():
         tally.fold(tally.state, body)
         if "_other" in tally.state:
             return
@@ -284,7 +289,9 @@ def _price_context(row: Row, context: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _qualify(priced: Priced, usage: Usage, source: str, note: str | None) -> Priced:
-    """An exact price is as sure as the usage that it stands on."""
+    """A price is as sure as the usage that it stands on."""
+    if priced.status != "exact":
+        return priced
     if source == "estimated":
         return priced._replace(status="estimated", reason=note or "usage: estimated")
     if source == "partial":

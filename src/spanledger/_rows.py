@@ -114,8 +114,9 @@ def write_context(row: Row, context: Mapping[str, str]) -> None:
     if not context:
         return
     row["price_context"] = {name: value[:LONGEST] for name, value in context.items()}
-    put(row, "service_tier", context.get("service_tier"))
-    put(row, "region", context.get("region"))
+    for name in ("service_tier", "region"):
+        if name in context:
+            put(row, name, context[name])
 
 
 def write_provider_cost(row: Row, stated: str | None) -> None:

@@ -215,19 +215,16 @@ def _kind(function: Any) -> str:
     return "generator" if inspect.isgeneratorfunction(function) else "function"
 
 
-class _Leaving:
+class _Leaving(NamedTuple):
     """Leaves when its block is over, whichever way it ends."""
 
-    __slots__ = ("_leave",)
-
-    def __init__(self, leave: Leave) -> None:
-        self._leave = leave
+    leave: Leave
 
     def __enter__(self) -> None:
         """Nothing is to be done yet."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._leave(error)
+        self.leave(error)
 
 
 def _run(context: Context, leave: Leave, call: Callable[[], T]) -> T:

@@ -126,12 +126,12 @@ def test_no_body_makes_a_reader_raise(name: str, events: list[dict[str, Any]]) -
 
 
 VALUES = counts | st.sampled_from([None, -1, 1.5, True, "7", 2**60])
-NAMES = ("prompt_tokens", "input_tokens", "completion_tokens", "total_tokens", "other")
+PLACES = ("prompt_tokens", "input_tokens", "completion_tokens", "total_tokens", "other")
 DETAILS = st.dictionaries(st.sampled_from(("cached_tokens", "audio_tokens", "reasoning_tokens")), VALUES) | VALUES
 
 
 @given(
-    usage=st.dictionaries(st.sampled_from(NAMES), VALUES),
+    usage=st.dictionaries(st.sampled_from(PLACES), VALUES),
     details=st.dictionaries(
         st.sampled_from(("prompt_tokens_details", "input_tokens_details", "completion_tokens_details")), DETAILS
     ),

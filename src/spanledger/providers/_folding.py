@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from spanledger.providers._reading import LARGEST, Body, Reading, Request, State, text
+from spanledger.providers._reading import LARGEST, Body, Reading, Request, State
 
 
 def merge_usage(state: State, usage: Any) -> None:
@@ -57,8 +57,8 @@ def seconds(value: Any) -> Decimal | None:
 
 def context_of(state: State, request: Request) -> Mapping[str, str]:
     """The tier that served the request is in the response; the request says only what was asked for."""
-    tier = text(state.get("service_tier"))
-    if tier is None:
+    tier = state.get("service_tier")
+    if not tier or not isinstance(tier, str):
         return request.context
     return {**request.context, "service_tier": tier} if request.context else {"service_tier": tier}
 
