@@ -4,39 +4,17 @@ from __future__ import annotations
 
 import csv
 import difflib
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from spanledger.errors import MissingExtraError, PlanError
+from spanledger.errors import PlanError
 from spanledger.finops._exact import to_femto
 
 _MISSING: Any = object()
 Keys = dict[str, Decimal]
-
-
-def load_toml(path: Path) -> dict[str, Any]:
-    """A TOML file with exact decimals; `PlanError` with the line where it is not TOML."""
-    try:
-        if sys.version_info >= (3, 11):
-            import tomllib
-        else:
-            import tomli as tomllib
-    except ImportError:
-        library, extra = "tomli", "ledger"
-        raise MissingExtraError(library, extra) from None
-    try:
-        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        msg = f"{path.name}: not TOML: {error}"
-        raise PlanError(msg) from None
-    except OSError as error:
-        msg = f"{path}: cannot be read: {error.strerror}"
-        raise PlanError(msg) from None
-    return data
 
 
 def csv_rows(path: Path, wrong: Callable[[str], PlanError]) -> list[dict[str, str]]:

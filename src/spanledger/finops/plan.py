@@ -13,9 +13,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from spanledger import _toml
+from spanledger.errors import PlanError
 from spanledger.finops import services
 from spanledger.finops._conditions import ALWAYS, Field, Fields, When, read_when
-from spanledger.finops._reading import Section, load_toml
+from spanledger.finops._reading import Section
 from spanledger.finops._waste import waste_sql
 from spanledger.finops.commitments import Commitment, read_commitments
 from spanledger.finops.costs import Cost, read_cost
@@ -111,7 +113,7 @@ class Plan:
     def load(cls, path: str | PathLike[str]) -> Plan:
         """A plan from a TOML file; other files that it names stand beside it."""
         file = Path(path)
-        return _read(load_toml(file), file.name, file.parent, file.read_text(encoding="utf-8"))
+        return _read(_toml.load(file, PlanError), file.name, file.parent, file.read_text(encoding="utf-8"))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, file: str = "plan", folder: str | Path = ".") -> Plan:

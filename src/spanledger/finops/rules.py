@@ -15,9 +15,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from spanledger import _toml
+from spanledger.errors import PlanError
 from spanledger.finops import _sql
 from spanledger.finops._conditions import Facts, Field, Fields, When, derived, read_when
-from spanledger.finops._reading import Section, csv_rows, load_toml
+from spanledger.finops._reading import Section, csv_rows
 
 _PART: Final = re.compile(r"\{([^{}]+)\}")
 
@@ -183,7 +185,7 @@ class Rules:
     def load(cls, path: str | Path) -> Rules:
         """The `[tags]` of a TOML file."""
         file = Path(path)
-        return cls.from_dict(load_toml(file), file=file.name, folder=file.parent)
+        return cls.from_dict(_toml.load(file, PlanError), file=file.name, folder=file.parent)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, file: str = "rules", folder: Path = Path()) -> Rules:

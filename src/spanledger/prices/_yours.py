@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from spanledger.errors import ConfigurationError, MissingExtraError
+from spanledger import _toml
+from spanledger.errors import ConfigurationError
 from spanledger.prices._engine import ENGINE
 from spanledger.prices._identity import platform_of
 from spanledger.prices._layers import Contract, Layers, contract_of, facts_of, row_of
@@ -89,7 +89,7 @@ def load(path: str | Path) -> None:
     file, the table and the field; then nothing is added.
     """
     file = Path(path)
-    content = _read(file)
+    content = _toml.load(file, ConfigurationError)
     if _loaded.get(file) == content:
         return
     unknown = content.keys() - set(SECTIONS)
@@ -130,23 +130,3 @@ def reset() -> None:
     ENGINE.layers = Layers()
     _loaded.clear()
     ENGINE.changed()
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        if sys.version_info >= (3, 11):
-            import tomllib
-        else:
-            import tomli as tomllib
-    except ImportError:
-        library, extra = "tomli", "ledger"
-        raise MissingExtraError(library, extra) from None
-    try:
-        content: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"), parse_float=Decimal)
-    except OSError as error:
-        msg = f"{file}: cannot be read: {error.strerror}"
-        raise ConfigurationError(msg) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        msg = f"{file}: not TOML: {error}"
-        raise ConfigurationError(msg) from None
-    return content
