@@ -12,15 +12,19 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from spanledger import Ledger
 from spanledger.testing import ProviderServer, Reply, Request, Tokens
+from tests._otlp import Receiver
 
 PLACE = "SPANLEDGER_BACKENDS"
+ROOT = Path(__file__).parent.parent.parent
 SHOP = Path(__file__).with_name("shop.py")
 STARTING = 240
 
@@ -39,12 +43,11 @@ def program(*parts: str) -> str:
 def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
+        return int(one.getsockname()[1])
 
 
 def fetch(url: str, body: Any = None) -> Any:
-    """The JSON answer of a loopback server."""
+    """The answer of an HTTP API: JSON as it is, all else as text."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"content-type": "application/json"})  # noqa: S310 -- loopback
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -56,11 +59,11 @@ def fetch(url: str, body: Any = None) -> Any:
 def eventually(ask: Callable[[], Any], enough: Callable[[Any], bool], seconds: int = 60) -> Any:
     """Asks until the answer is enough; gives the last answer."""
     answer = None
-    for _ in range(seconds * 2):
+    for _ in range(seconds * 4):
         answer = ask()
         if enough(answer):
             break
-        time.sleep(0.5)
+        time.sleep(0.25)
     return answer
 
 
@@ -91,9 +94,33 @@ def _answers(url: str) -> bool:
     return True
 
 
+SPANS = """query { projects { edges { node { id name costSummary { total { cost } } spans(first: 1000) { edges { node {
+  name context { spanId } tokenCountPrompt tokenCountCompletion metadata costSummary { total { cost } }
+  trace { traceId session { sessionId } } } } } } } } }"""
+
+
+@dataclass
+class Phoenix:
+    """A running Phoenix."""
+
+    url: str
+
+    def project(self, name: str) -> Any:
+        """One project with all its spans, `None` where it has none."""
+        projects = fetch(f"{self.url}/graphql", {"query": SPANS})["data"]["projects"]["edges"]
+        return next((edge["node"] for edge in projects if edge["node"]["name"] == name), None)
+
+    def spans(self, project: str, at_least: int = 1) -> dict[str, Any]:
+        """The spans of a project by id, once there are so many."""
+        return eventually(lambda: self._spans(project), lambda found: len(found) >= at_least)
+
+    def _spans(self, name: str) -> dict[str, Any]:
+        project = self.project(name)
+        return {edge["node"]["context"]["spanId"]: edge["node"] for edge in project["spans"]["edges"]} if project else {}
+
+
 @pytest.fixture(scope="session")
-def phoenix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Arize Phoenix; gives its address."""
+def phoenix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Phoenix]:
     port, folder = free_port(), tmp_path_factory.mktemp("phoenix")
     settings = {
         "PHOENIX_WORKING_DIR": str(folder),
@@ -104,18 +131,94 @@ def phoenix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     }
     url = f"http://127.0.0.1:{port}"
     with running([program("phoenix", "bin", "phoenix"), "serve"], f"{url}/healthz", folder, **settings):
-        yield url
+        yield Phoenix(url)
+
+
+@dataclass
+class MLflow:
+    """A running MLflow."""
+
+    url: str
+
+    def experiment(self, name: str) -> str:
+        """The id of a new experiment."""
+        return str(fetch(f"{self.url}/api/2.0/mlflow/experiments/create", {"name": name})["experiment_id"])
+
+    def traces(self, experiment: str, at_least: int = 0) -> list[Any]:
+        """What it says of each trace, once there are so many."""
+        place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
+        asked = {"locations": [place], "max_results": 500}
+        search = f"{self.url}/api/3.0/mlflow/traces/search"
+        return eventually(lambda: fetch(search, asked).get("traces", []), lambda some: len(some) >= at_least)
+
+    def spans(self, trace_id: str) -> list[Any]:
+        """The spans of a trace; attributes are JSON."""
+        return list(fetch(f"{self.url}/api/3.0/mlflow/traces/get?trace_id={trace_id}")["trace"]["spans"])
 
 
 @pytest.fixture(scope="session")
-def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """MLflow; gives its address."""
+def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MLflow]:
     port, folder = free_port(), tmp_path_factory.mktemp("mlflow")
     command = [program("mlflow", "bin", "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--workers", "1"]
     url = f"http://127.0.0.1:{port}"
     with running(command, f"{url}/health", folder, MLFLOW_DISABLE_TELEMETRY="true"):
-        yield url
+        yield MLflow(url)
+
+
+@dataclass
+class Prometheus:
+    """A running Prometheus, with our alert rules."""
+
+    url: str
+    targets: Path
+
+    def scrape(self, project: str) -> int:
+        """Scrapes one more application from now on, labelled as `project`; gives the port that it is to listen at."""
+        port = free_port()
+        groups = json.loads(self.targets.read_text())
+        groups.append({"targets": [f"127.0.0.1:{port}"], "labels": {"project": project}})
+        self.targets.write_text(json.dumps(groups))
+        return port
+
+    def ask(self, query: str, label: str, enough: Callable[[Any], bool] = bool) -> dict[str, float]:
+        """The values of an expression by a label, once they are enough."""
+
+        def asked() -> dict[str, float]:
+            answer = fetch(f"{self.url}/api/v1/query?query={quote(query)}")
+            return {row["metric"].get(label, ""): float(row["value"][1]) for row in answer["data"]["result"]}
+
+        return dict(eventually(asked, enough))
+
+
+@pytest.fixture(scope="session")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    pytest.importorskip("prometheus_client", reason="opentelemetry-exporter-prometheus is not installed")
+    binary, web = program("prometheus", "usr", "bin", "prometheus"), program("prometheus", "usr/share/prometheus/web")
+    port, folder = free_port(), tmp_path_factory.mktemp("prometheus")
+    targets, config = folder / "targets.json", folder / "prometheus.yml"
+    targets.write_text("[]")
+    config.write_text(
+        f"global: {{scrape_interval: 1s}}\nrule_files: ['{ROOT}/deploy/prometheus/spanledger.rules.yml']\n"
+        f"scrape_configs: [{{job_name: shop, file_sd_configs: [{{files: ['{targets}'], refresh_interval: 1s}}]}}]\n"
+    )
+    command = [binary, f"--config.file={config}", f"--storage.tsdb.path={folder}/data", f"--web.local-assets={web}"]
+    command.append(f"--web.listen-address=127.0.0.1:{port}")
+    url = f"http://127.0.0.1:{port}"
+    with running(command, f"{url}/-/ready", folder):
+        yield Prometheus(url, targets)
+
+
+@pytest.fixture(scope="session")
+def fetched() -> Callable[..., Any]:
+    """`fetch`, for a test that asks a backend what nobody else asks."""
+    return fetch
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as listening:
+        yield listening
 
 
 class Shop:
@@ -134,12 +237,7 @@ class Shop:
 
     def total(self, what: str = "list_cost", where: str = "true") -> Any:
         """A sum over its charges."""
-        return (
-            Ledger(self.ledger)
-            .sql(f"SELECT sum({what}) AS total FROM charges WHERE {where}")
-            .to_arrow()
-            .to_pylist()[0]["total"]
-        )
+        return Ledger(self.ledger).sql(f"SELECT sum({what}) FROM charges WHERE {where}").to_arrow()[0][0].as_py()
 
 
 @pytest.fixture
@@ -159,7 +257,7 @@ def open_shop(tmp_path: Path) -> Iterator[Callable[..., Shop]]:
 
         def start(**settings: Any) -> Shop:
             ledger = tmp_path / f"{settings['project']}.ledger"
-            argument = json.dumps({"sampling": 1.0, "traces": [], **settings, "ledger": str(ledger)})
+            argument = json.dumps({"sampling": 1.0, "traces": [], "visits": 4, **settings, "ledger": str(ledger)})
             process = subprocess.Popen(
                 [sys.executable, str(SHOP), argument],
                 env=environment,
@@ -176,15 +274,3 @@ def open_shop(tmp_path: Path) -> Iterator[Callable[..., Shop]]:
         for shop in opened:
             shop.process.communicate("\n", timeout=60)
             assert shop.process.returncode == 0
-
-
-@pytest.fixture(scope="session")
-def tools() -> dict[str, Callable[..., Any]]:
-    """Helpers for tests: `fetch`, `eventually`, `program`, `free_port`, `running`."""
-    return {
-        "fetch": fetch,
-        "eventually": eventually,
-        "program": program,
-        "free_port": free_port,
-        "running": running,
-    }

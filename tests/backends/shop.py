@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import sys
 from typing import Any
 
@@ -10,11 +11,14 @@ import anthropic
 import boto3
 import openai
 from opentelemetry import metrics, trace
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
 import spanledger
@@ -22,39 +26,60 @@ import spanledger
 ASKED = [{"role": "user", "content": "hello"}]
 
 
+class SameIds(IdGenerator):
+    """The same ids in each run, so that a sampler by ratio keeps the same traces."""
+
+    def __init__(self, seed: str) -> None:
+        self._random = random.Random(seed)  # noqa: S311 -- ids, no secrets
+
+    def generate_span_id(self) -> int:
+        return self._random.getrandbits(64)
+
+    def generate_trace_id(self) -> int:
+        return self._random.getrandbits(128)
+
+
 def main(settings: dict[str, Any]) -> None:
     """Runs the shop, and stays until it is told to go, so that it can be scraped."""
-    resource = Resource.create({"service.name": "shop", "openinference.project.name": settings["project"]})
-    tracers = TracerProvider(resource=resource, sampler=ParentBasedTraceIdRatio(settings["sampling"]))
+    project = settings["project"]
+    resource = Resource.create({"service.name": project, "openinference.project.name": project})
+    tracers = TracerProvider(
+        resource=resource, sampler=ParentBasedTraceIdRatio(settings["sampling"]), id_generator=SameIds(project)
+    )
     for exporter in settings["traces"]:
         tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(**exporter)))
     trace.set_tracer_provider(tracers)
-    if settings.get("prometheus"):
-        _serve_metrics(settings["prometheus"], resource)
+    meters = MeterProvider(list(readers(settings)), resource=resource)
+    metrics.set_meter_provider(meters)
     spanledger.instrument(ledger=settings["ledger"], tags={"environment": "test"})
-    for number in range(settings.get("visits", 4)):
+    for number in range(settings["visits"]):
         visit(number)
     tracers.force_flush()
+    meters.force_flush()
     print("ready", flush=True)
     sys.stdin.readline()
     tracers.shutdown()
 
 
-def _serve_metrics(port: int, resource: Resource) -> None:
-    from opentelemetry.exporter.prometheus import PrometheusMetricReader
-    from prometheus_client import start_http_server
+def readers(settings: dict[str, Any]) -> Any:
+    """What reads the metrics: a page for Prometheus, an exporter, as the settings say."""
+    if settings.get("metrics"):
+        yield PeriodicExportingMetricReader(OTLPMetricExporter(settings["metrics"]), export_interval_millis=3_600_000)
+    if settings.get("scraped"):
+        from opentelemetry.exporter.prometheus import PrometheusMetricReader
+        from prometheus_client import start_http_server
 
-    metrics.set_meter_provider(MeterProvider([PrometheusMetricReader()], resource=resource))
-    start_http_server(port, "127.0.0.1")
+        yield PrometheusMetricReader()
+        start_http_server(settings["scraped"], "127.0.0.1")
 
 
 def visit(number: int) -> None:
     """One customer's visit: five calls in one trace."""
     team = ("growth", "search")[number % 2]
-    tracer = trace.get_tracer("shop")
     with (
-        spanledger.tag(team=team, customer=f"c{number}", user=f"u{number}", session=f"s{number}", plan="gold"),
-        tracer.start_as_current_span("visit"),
+        spanledger.workflow(
+            "visit", team=team, customer=f"c{number}", user=f"u{number}", session=f"s{number}", plan="gold"
+        ),
         openai.OpenAI() as chat,
         anthropic.Anthropic() as claude,
     ):
@@ -65,7 +90,7 @@ def visit(number: int) -> None:
             ):
                 pass
             claude.messages.create(model="claude-opus-5", max_tokens=100, messages=ASKED)
-        with spanledger.tag(feature="find"):
+        with spanledger.tool("search", feature="find"):
             chat.embeddings.create(model="text-embedding-3-small", input="hello")
             bedrock = boto3.client("bedrock-runtime", region_name="us-east-1")
             bedrock.converse(

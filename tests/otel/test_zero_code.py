@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from spanledger import Ledger
+from tests._otlp import Receiver
 
 APP = """
 import sys, openai
@@ -70,48 +67,16 @@ def test_a_wrong_variable_is_named_and_the_application_runs(app, provider, tmp_p
 
 @pytest.fixture
 def receiver():
-    """An OTLP receiver: what each path was sent."""
-    received = {"/v1/traces": [], "/v1/metrics": []}
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self):
-            received[self.path].append(self.rfile.read(int(self.headers["content-length"])))
-            self.send_response(200)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", received
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with Receiver() as listening:
+        yield listening
 
 
 def test_one_line_starts_the_sdk_and_exports(receiver, provider, tmp_path):
-    url, received = receiver
     file = tmp_path / "app.py"
     file.write_text(ONE_LINE)
-    run([sys.executable, str(file), provider.base_url, url], tmp_path, OTEL_SERVICE_NAME="shop")
-    spans = [
-        span
-        for body in received["/v1/traces"]
-        for resource in ExportTraceServiceRequest.FromString(body).resource_spans
-        for scope in resource.scope_spans
-        for span in scope.spans
-    ]
-    assert [span.name for span in spans] == ["chat gpt-4o"]
+    run([sys.executable, str(file), provider.base_url, receiver.url], tmp_path, OTEL_SERVICE_NAME="shop")
+    (span,) = receiver.spans("shop")
+    assert span.name == "chat gpt-4o"
     (row,) = Ledger(tmp_path / "spend.ledger").charges().to_arrow().to_pylist()
-    assert (row["span_id"], row["service_name"]) == (spans[0].span_id.hex(), "shop")
-    names = {
-        metric.name
-        for body in received["/v1/metrics"]
-        for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics
-        for scope in resource.scope_metrics
-        for metric in scope.metrics
-    }
-    assert {"spanledger.charges", "gen_ai.client.inference.duration"} <= names
+    assert (row["span_id"], row["service_name"]) == (span.span_id.hex(), "shop")
+    assert {"spanledger.charges", "gen_ai.client.inference.duration"} <= receiver.metrics("shop").keys()
