@@ -18,10 +18,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from tests._otlp import Receiver
+from tests.backends._places import Totals, table
 
 from spanledger import Ledger
 from spanledger.testing import ProviderServer, Reply, Request, Tokens
-from tests._otlp import Receiver
 
 PLACE = "SPANLEDGER_BACKENDS"
 ROOT = Path(__file__).parent.parent.parent
@@ -116,7 +117,9 @@ class Phoenix:
 
     def _spans(self, name: str) -> dict[str, Any]:
         project = self.project(name)
-        return {edge["node"]["context"]["spanId"]: edge["node"] for edge in project["spans"]["edges"]} if project else {}
+        return (
+            {edge["node"]["context"]["spanId"]: edge["node"] for edge in project["spans"]["edges"]} if project else {}
+        )
 
 
 @pytest.fixture(scope="session")
@@ -215,6 +218,25 @@ def fetched() -> Callable[..., Any]:
     return fetch
 
 
+Compared = dict[str, dict[str, Totals]]
+
+COMPARED = pytest.StashKey[Compared]()
+
+
+@pytest.fixture
+def side_by_side(pytestconfig: pytest.Config) -> Compared:
+    """What the test compares, by sampling and place; it is printed when the tests are over."""
+    return pytestconfig.stash.setdefault(COMPARED, {})
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Prints the ledger and each backend side by side."""
+    compared = config.stash.get(COMPARED, {})
+    if compared:
+        terminalreporter.section("the ledger and each backend, side by side")
+        terminalreporter.write(table(compared))
+
+
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with Receiver() as listening:
@@ -241,7 +263,7 @@ class Shop:
 
 
 @pytest.fixture
-def open_shop(tmp_path: Path) -> Iterator[Callable[..., Shop]]:
+def open_shop(tmp_path: Path, receiver: Receiver) -> Iterator[Callable[..., Shop]]:
     """Runs the shop with exporters of the test's choice, up to the point where all spans are out."""
     opened: list[Shop] = []
     calls = iter(range(10**6))
@@ -271,6 +293,7 @@ def open_shop(tmp_path: Path) -> Iterator[Callable[..., Shop]]:
             return opened[-1]
 
         yield start
+        assert receiver.fileno() >= 0  # exporters say their last while it still listens
         for shop in opened:
             shop.process.communicate("\n", timeout=60)
             assert shop.process.returncode == 0
