@@ -61,7 +61,11 @@ def instrumented(telemetry):
     urllib3_module = pytest.importorskip(
         "opentelemetry.instrumentation.urllib3", reason="the instrumentation is absent"
     )
-    made = [httpx_module.HTTPX2ClientInstrumentor(), urllib3_module.URLLib3Instrumentor()]
+    made = [
+        httpx_module.HTTPXClientInstrumentor(),  # google-genai's
+        httpx_module.HTTPX2ClientInstrumentor(),  # openai's and anthropic's
+        urllib3_module.URLLib3Instrumentor(),  # botocore's
+    ]
     for one in made:
         one.instrument(tracer_provider=telemetry.tracer_provider)
     yield telemetry
@@ -107,6 +111,15 @@ def test_no_tag_is_on_the_wire_of_an_instrumented_client(provider, instrumented,
     assert NAME not in wire(provider)
     assert len(metered) == 1
     assert len(instrumented.carrying("spanledger.charge_id")) == 1
+    assert instrumented.carrying("http.request.method") + instrumented.carrying("http.method")
+
+
+@pytest.mark.usefixtures("own_baggage", "instrumented")
+@pytest.mark.parametrize("sdk", ASK)
+def test_without_us_an_instrumented_client_sends_baggage(provider, sdk):
+    """What the other tests guard against does happen: each SDK's client is instrumented."""
+    ASK[sdk](provider.base_url)
+    assert NAME in wire(provider)
 
 
 @pytest.mark.usefixtures("propagating")
