@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests._otlp import Receiver
 
 from spanledger import Ledger
-from tests._otlp import Receiver
 
 APP = """
 import sys, openai
