@@ -57,17 +57,21 @@ bench: .venv/.dev  ## the cost of metering a call, beside the bare SDK
 replay: .venv/.dev  ## the real SDKs over recorded traffic, if ../shared has it
 	$(BIN)/python -m spanledger.testing.replay ../shared/data/corpus/cases.jsonl.gz
 
-backends: .venv/.dev .backends/.done  ## runs the tests against real Phoenix, MLflow and Prometheus (1.2 GB, some minutes)
-	SPANLEDGER_BACKENDS=.backends $(BIN)/python -m pytest tests/backends
+# Debian's Prometheus, and the libraries of its pages.
+PROMETHEUS := prometheus fonts-glyphicons-halflings $(addprefix libjs-,bootstrap4 d3 eonasdan-bootstrap-datetimepicker \
+	jquery jquery-hotkeys moment moment-timezone mustache popper.js rickshaw)
 
-.backends/.done:
+backends: .venv/.dev .backends/.done  ## runs the tests against real Phoenix, MLflow and Prometheus (1.8 GB, some minutes)
+	SPANLEDGER_BACKENDS=.backends SPANLEDGER_DOCS=$(SPANLEDGER_DOCS) $(BIN)/python -m pytest tests/backends
+
+.backends/.done: Makefile
 	mkdir -p .backends
 	$(PYTHON) -m venv .backends/phoenix
 	.backends/phoenix/bin/python -m pip install --quiet --disable-pip-version-check 'arize-phoenix>=20'
 	$(PYTHON) -m venv .backends/mlflow
 	.backends/mlflow/bin/python -m pip install --quiet --disable-pip-version-check 'mlflow>=3.17'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'opentelemetry-exporter-prometheus>=0.60b0'
-	if command -v apt-get >/dev/null; then cd .backends && apt-get download --quiet prometheus && dpkg -x prometheus_*.deb prometheus; fi
+	if command -v apt-get >/dev/null; then cd .backends && apt-get download --quiet $(PROMETHEUS) && \
+		for package in *.deb; do dpkg -x "$$package" prometheus; done && rm -f -- *.deb; fi
 	@touch $@
 
 changelog: .venv/.dev  ## what the next release will say

@@ -19,9 +19,10 @@ from urllib.parse import quote
 
 import pytest
 from tests._otlp import Receiver
+from tests.backends._browser import DOCS
 from tests.backends._places import Totals, table
 
-from spanledger import Ledger
+from spanledger import Ledger, cli
 from spanledger.testing import ProviderServer, Reply, Request, Tokens
 
 PLACE = "SPANLEDGER_BACKENDS"
@@ -96,7 +97,7 @@ def _answers(url: str) -> bool:
 
 
 SPANS = """query { projects { edges { node { id name costSummary { total { cost } } spans(first: 1000) { edges { node {
-  name context { spanId } tokenCountPrompt tokenCountCompletion metadata costSummary { total { cost } }
+  id name context { spanId } tokenCountPrompt tokenCountCompletion metadata costSummary { total { cost } }
   trace { traceId session { sessionId } } } } } } } } }"""
 
 
@@ -105,6 +106,7 @@ class Phoenix:
     """A running Phoenix."""
 
     url: str
+    priced: bool = False
 
     def project(self, name: str) -> Any:
         """One project with all its spans, `None` where it has none."""
@@ -222,6 +224,15 @@ Compared = dict[str, dict[str, Totals]]
 
 COMPARED = pytest.StashKey[Compared]()
 
+HEAD = """# Side by side
+
+One application makes 100 calls in 20 visits, through three SDKs, and every backend is then asked over its own API what
+it has. Metrics and the ledger have every call whatever a sampler drops; backends of spans have what was sampled, and
+agree with the ledger's rows of the same traces. Made by `make backends SPANLEDGER_DOCS=docs`; each run compares anew
+and fails where two places differ. Phoenix counts no tokens of embeddings, so it stands beside the ledger's chats.
+
+"""
+
 
 @pytest.fixture
 def side_by_side(pytestconfig: pytest.Config) -> Compared:
@@ -232,9 +243,12 @@ def side_by_side(pytestconfig: pytest.Config) -> Compared:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Prints the ledger and each backend side by side."""
     compared = config.stash.get(COMPARED, {})
-    if compared:
-        terminalreporter.section("the ledger and each backend, side by side")
-        terminalreporter.write(table(compared))
+    if not compared:
+        return
+    terminalreporter.section("the ledger and each backend, side by side")
+    terminalreporter.write(table(compared))
+    if docs := os.environ.get(DOCS):
+        Path(docs, "explanation", "side-by-side.md").write_text(HEAD + table(compared))
 
 
 @pytest.fixture
@@ -297,3 +311,21 @@ def open_shop(tmp_path: Path, receiver: Receiver) -> Iterator[Callable[..., Shop
         for shop in opened:
             shop.process.communicate("\n", timeout=60)
             assert shop.process.returncode == 0
+
+
+@pytest.fixture
+def priced(phoenix: Phoenix, open_shop: Callable[..., Shop], capsys: pytest.CaptureFixture[str]) -> None:
+    """Phoenix has our prices, and has begun to use them: it looks for new ones every few seconds."""
+    if phoenix.priced:
+        return
+    to_phoenix = [{"endpoint": f"{phoenix.url}/v1/traces"}]
+    first = open_shop(project="first", traces=to_phoenix, visits=1)
+    assert cli.main(["push-prices", "phoenix", phoenix.url, str(first.ledger)]) == 0
+    assert "5 models" in capsys.readouterr().out
+    for attempt in range(20):
+        open_shop(project=f"attempt {attempt}", traces=to_phoenix, visits=1)
+        spans = phoenix.spans(f"attempt {attempt}", len(first.rows()) + 2).values()
+        phoenix.priced = all(span["costSummary"]["total"]["cost"] for span in spans if span["tokenCountPrompt"])
+        if phoenix.priced:
+            return
+    pytest.fail("Phoenix does not use the prices")

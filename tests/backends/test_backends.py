@@ -6,18 +6,12 @@ import json
 
 import pytest
 
-from spanledger import cli
-
 CALLS, SPANS = 20, 28
 
 
-def test_phoenix_shows_tokens_sessions_and_after_push_prices_the_cost(phoenix, open_shop, capsys):
-    to_phoenix = [{"endpoint": f"{phoenix.url}/v1/traces"}]
-    first = open_shop(project="before", traces=to_phoenix, visits=1)
-    assert cli.main(["push-prices", "phoenix", phoenix.url, str(first.ledger)]) == 0
-    assert "5 models" in capsys.readouterr().out
-
-    shop = open_shop(project="after", traces=to_phoenix)
+@pytest.mark.usefixtures("priced")
+def test_phoenix_shows_tokens_sessions_and_after_push_prices_the_cost(phoenix, open_shop):
+    shop = open_shop(project="after", traces=[{"endpoint": f"{phoenix.url}/v1/traces"}])
     spans = phoenix.spans("after", SPANS)
     for row in shop.rows("operation = 'chat'"):
         span = spans[row["span_id"]]

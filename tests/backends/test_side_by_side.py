@@ -7,8 +7,6 @@ import json
 import pytest
 from tests.backends import _places
 
-from spanledger import cli
-
 VISITS = 20
 """Of these, the sampler keeps 3 at a tenth: ids come from a seed."""
 SAMPLING = {"always": 1.0, "tenth": 0.1, "never": 0.0}
@@ -70,13 +68,6 @@ def by_operation(prometheus, metric, project, calls):
 
     asked("spanledger.charges", "project", lambda found: found.get(project) == calls)
     return asked(metric, "gen_ai_operation_name", bool)
-
-
-@pytest.fixture
-def priced(phoenix, open_shop):
-    """Phoenix knows the prices of the models before anything is compared."""
-    shop = open_shop(project="prices", visits=1)
-    assert cli.main(["push-prices", "phoenix", phoenix.url, str(shop.ledger)]) == 0
 
 
 @pytest.mark.usefixtures("priced")
