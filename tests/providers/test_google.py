@@ -251,22 +251,64 @@ async def test_what_is_free_makes_no_charge(server, call):
     assert charges == []
 
 
-async def test_functions_that_the_sdk_calls_by_itself_make_a_charge_for_each_request(server, call):
+def ask_for_the_function(body):
+    part = {"functionCall": {"name": "weather", "args": {"city": "Oslo"}}}
+    return {**body, "candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP"}]}
+
+
+@pytest.fixture
+def tool(server):
+    """A function that the SDK calls by itself, and that makes a call of its own."""
+    client = client_of(server)
+
     def weather(city: str) -> str:
         """The weather of a city."""
+        client.models.generate_content(model=MODEL, contents="where is it?")
         return f"sunny in {city}"
 
     weather.__annotations__ = {"city": str, "return": str}  # an old google-genai reads them as they are
 
-    def ask_for_the_function(body):
-        part = {"functionCall": {"name": "weather", "args": {"city": "Oslo"}}}
-        return {**body, "candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP"}]}
+    def answer(request):
+        if b"where is it?" in request.body:
+            return Reply(usage=Tokens(50, 5))
+        ended = (
+            b"functionResponse" in request.body or b"function_response" in request.body or "tools" not in request.json
+        )
+        return REPLY if ended else Reply("once", usage=Tokens(7, 2), amend=ask_for_the_function)
 
-    server.reply(Reply(usage=Tokens(7, 2), amend=ask_for_the_function))
+    server.answer = answer
+    yield {"tools": [weather]}
+    if hasattr(client, "close"):
+        client.close()
+
+
+async def of_models(call, config):
+    await call("models.generate_content", **ASK, config=config)
+
+
+async def of_models_streamed(call, config):
+    await pieces(await call("models.generate_content_stream", **ASK, config=config))
+
+
+async def of_chats(call, config):
+    await settled(call.method("chats.create")(model=MODEL, config=config).send_message("hello"))
+
+
+async def of_chats_streamed(call, config):
+    await pieces(await settled(call.method("chats.create")(model=MODEL, config=config).send_message_stream("hello")))
+
+
+@pytest.mark.parametrize("way", [of_models, of_models_streamed, of_chats, of_chats_streamed])
+async def test_the_requests_of_one_call_share_its_id_and_what_a_function_calls_has_another(call, tool, way):
     with capture_charges() as charges:
-        answer = await call("models.generate_content", **ASK, config={"tools": [weather]})
-    assert answer.text == REPLY.text
-    assert [charge.input_tokens for charge in charges] == [7, 100]
+        await way(call, tool)
+        await way(call, {})
+    of_functions = [charge for charge in charges if charge.input_tokens == 50]
+    *rounds, alone = [charge for charge in charges if charge.input_tokens != 50]
+    assert of_functions
+    assert [charge.input_tokens for charge in (*rounds, alone)] == [7, 100, 100]
+    assert {charge.call_id for charge in rounds} == {rounds[0].charge_id}
+    assert all(charge.call_id == charge.charge_id for charge in (*of_functions, alone))
 
 
 @pytest.mark.skipif(not SHOWS_HEADERS, reason="this google-genai throws the headers away")

@@ -119,3 +119,25 @@ async def test_one_that_goes_on_in_the_background_is_completed_when_it_is_asked_
     assert len(charges) == 2
     assert charges[1].corrects == charges[0].charge_id
     assert counts(charges[1]) == (100, 40, 30, 10)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_requests_of_one_that_is_continued_share_the_id_of_the_call(call, server, stream):
+    pytest.importorskip("google.genai._interactions_continuation", reason="this google-genai does not continue them")
+    unfinished = {"status": "requires_continuation", "continuation_token": "go-on"}
+
+    def cut_short(body):
+        if isinstance(body.get("interaction"), dict) and body["interaction"].get("status") == "completed":
+            return {**body, "interaction": {**body["interaction"], **unfinished}}
+        return {**body, **unfinished} if body.get("status") == "completed" else body
+
+    server.reply(Reply("one", Tokens(7, 2), amend=cut_short))
+    with capture_charges() as charges:
+        answer = await call("interactions.create", **ASK, stream=stream)
+        if stream:
+            await pieces(answer)
+        await call("interactions.create", **ASK)
+    assert [request.json.get("continuation_token") for request in server.requests] == [None, "go-on", None]
+    assert [charge.input_tokens for charge in charges] == [7, 100, 100]
+    assert {charge.call_id for charge in charges[:2]} == {charges[0].charge_id}
+    assert charges[2].call_id == charges[2].charge_id

@@ -15,7 +15,7 @@ STAINLESS = (
 """Modules of this package whose `provider` is an SDK that Stainless generates."""
 
 OTHERS = (
-    *("_botocore", "_google", "_google_interactions", "_google_interactions_live", "_google_live"),
+    *("_botocore", "_google", "_google_interactions", "_google_interactions_live", "_google_live", "_google_rounds"),
     "_realtime",
 )
 """Modules of this package that have `hooks()` of their own."""

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import aclosing
@@ -14,11 +13,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
-from opentelemetry.context import get_current
 
-from spanledger import _call, _faults, _tags
+from spanledger import _call, _faults
 from spanledger._call import Call, Tally
 from spanledger.providers import _google_batches
+from spanledger.providers._google_rounds import join
 from spanledger.providers._hooks import Hook, Patch
 from spanledger.providers._reading import Api, Request
 from spanledger.providers._stainless import _verify, everything, only
@@ -26,17 +25,11 @@ from spanledger.providers.google_genai import TIER_HEADER, api_of, model_of
 
 SDK: Final = "google-genai"
 VERTEX_HOST: Final = "aiplatform.googleapis.com"
-LAZY: Final = (
-    ("google.genai.models", ("Models", "AsyncModels"), "generate_content_stream"),
-    ("google.genai.chats", ("Chat", "AsyncChat"), "send_message_stream"),
-)
-"""Generators: their request goes out at the first step, wherever that is taken. They keep the tags of their call."""
 
 
 def hooks() -> tuple[Hook, ...]:
-    """The hooks of google-genai's API client, for `instrument`: one a module, each waits for its own."""
-    lazy = (Hook(where[0], functools.partial(_install_lazy, *where[1:]), name=where[0]) for where in LAZY)
-    return (Hook("google.genai._api_client", _install, name="google.genai"), *lazy)
+    """The hook of google-genai's API client, for `instrument`."""
+    return (Hook("google.genai._api_client", _install, name="google.genai"),)
 
 
 def _install(module: Any, patch: Patch) -> None:
@@ -64,6 +57,7 @@ def metering(begin: Opens, take: Callable[[Call, Any], None]) -> Callable[[Calla
             if call is None:
                 return original(client, *args, **kwargs)
             with call:
+                join(call)
                 response = original(client, *args, **kwargs)
                 take(call, response)
             return response
@@ -73,6 +67,7 @@ def metering(begin: Opens, take: Callable[[Call, Any], None]) -> Callable[[Calla
             if call is None:
                 return await original(client, *args, **kwargs)
             with call:
+                join(call)
                 response = await original(client, *args, **kwargs)
                 take(call, response)
             return response
@@ -95,6 +90,7 @@ def _watched(call: Call, chunks: Generator[Any, None, None]) -> Generator[Any, N
     """The request goes out with the first step, and so the call begins and returns there."""
     watch = Watch()
     with call:
+        join(call)
         first = next(chunks, None)
         watch.begin(call)
     try:
@@ -117,6 +113,7 @@ def _async_request_streamed(original: Callable[..., Awaitable[Any]]) -> Callable
             return await original(client, *args, **kwargs)
         watch = Watch()
         with call:
+            join(call)
             chunks = await original(client, *args, **kwargs)
             watch.begin(call)
         return _async_watched(watch, chunks)
@@ -280,29 +277,3 @@ WAIST: Final[Mapping[str, Callable[[Any], Any]]] = {
     "request_streamed": _request_streamed,
     "async_request_streamed": _async_request_streamed,
 }
-
-
-def _install_lazy(kinds: tuple[str, ...], method: str, module: Any, patch: Patch) -> None:
-    for kind in kinds:
-        patch.replace(getattr(module, kind), method, _carrying)
-
-
-def _carrying(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes the stream that a method returns run under the tags in force at the call, if there are any."""
-
-    def stream(*args: Any, **kwargs: Any) -> Any:
-        begin = functools.partial(original, *args, **kwargs)
-        return _tags._run_generator(get_current(), _tags.nothing, begin) if _tagged() else begin()
-
-    async def async_stream(*args: Any, **kwargs: Any) -> Any:
-        chunks = await original(*args, **kwargs)
-        if not _tagged() or not inspect.isasyncgen(chunks):
-            return chunks
-        return _tags._run_async_generator(get_current(), _tags.nothing, lambda: chunks)
-
-    return async_stream if inspect.iscoroutinefunction(original) else stream
-
-
-@_faults.guarded("look for tags", default=False)
-def _tagged() -> bool:
-    return _tags.scope() != _tags.EMPTY

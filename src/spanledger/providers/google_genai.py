@@ -278,6 +278,7 @@ def read_cached_content(state: State, request: Request) -> Reading:
     )
 
 
+OF_INTERACTIONS: Final = ("id", "model", "agent", "status", "usage", "service_tier", "continuation_token")
 GOES_ON: Final = "in_progress"
 ENDED: Final = ("completed", "incomplete", "failed", "cancelled", "requires_action", "requires_continuation")
 
@@ -286,9 +287,9 @@ def fold_interaction(state: State, event: Body) -> None:
     """An interaction, or an event of its stream that carries one; the last has the usage."""
     inner = event.get("interaction")
     if isinstance(inner, dict):
-        keep(state, inner, "id", "model", "agent", "status", "usage", "service_tier")
+        keep(state, inner, *OF_INTERACTIONS)
     elif "event_type" not in event:
-        keep(state, event, "id", "model", "agent", "status", "usage", "service_tier")
+        keep(state, event, *OF_INTERACTIONS)
     delta = event.get("delta")
     if isinstance(delta, dict) and delta.get("text").__class__ is str:
         see(state, delta["text"])
@@ -312,6 +313,17 @@ def read_interaction(state: State, request: Request) -> Reading:
         note="the interaction goes on: its usage comes when it is asked about" if goes_on else None,
         awaits=text(state.get("id")) if goes_on else None,
     )
+
+
+continued: Final[_seen.Recent[str]] = _seen.Recent(1_000)
+"""By the token with which an interaction goes on in a further request, the `call_id` of its begin."""
+
+
+def answered(tally: Tally) -> Iterable[Reading]:
+    """The reading of one request of an interaction, which may go on in the next."""
+    if token := text(tally.state.get("continuation_token")):
+        continued.put(token, tally.call.row["call_id"])
+    return (read_interaction(tally.state, tally.call.request),)
 
 
 def finished(tally: Tally) -> Iterable[Reading]:
@@ -346,7 +358,7 @@ EMBED = Api("embedContent", "embeddings", fold_whole, read_whole)
 PREDICT = Api("predict", "generate_content", fold_whole, read_whole)
 VIDEO = Api("predictLongRunning", "generate_content", fold_operation, read_video)
 CACHED_CONTENT = Api("cachedContents.create", "create_cached_content", fold_cached_content, read_cached_content)
-INTERACTION = Api("interactions", "generate_content", fold_interaction, read_interaction)
+INTERACTION = Api("interactions", "generate_content", fold_interaction, read_interaction, each=answered)
 OPERATION = Api("operations.get", "generate_content", fold_operation, read_video, lookup=True, each=made)
 GET_INTERACTION = Api(
     "interactions.get", "generate_content", fold_interaction, read_interaction, lookup=True, each=finished
