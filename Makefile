@@ -7,7 +7,7 @@ BIN := .venv/bin
 SETTINGS := pyproject.toml Makefile
 
 .DEFAULT_GOAL := help
-.PHONY: help independent versions older demo backends test lint types contracts docs examples bench replay changelog format clean
+.PHONY: help neighbours independent versions older demo backends test lint types contracts docs examples bench replay changelog format clean
 
 help:  ## shows this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ versions: .venv/.matrix  ## the conformance suite over every SDK version, and it
 
 older: .venv/.matrix  ## the same over one older version of each SDK
 	$(BIN)/nox -s older
+
+neighbours: .venv/.matrix  ## calls beside Logfire, OpenInference, LangChain, ...: one span each, and its page
+	$(BIN)/nox -s neighbours
 
 .aimock:
 	npm install --silent --no-audit --no-fund --prefix $@ @copilotkit/aimock@1.43.0

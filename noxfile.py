@@ -60,6 +60,18 @@ def providers(session: nox.Session) -> None:
         session.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *quiet, *tests)
 
 
+@nox.session
+def neighbours(session: nox.Session) -> None:
+    """Runs beside each other instrumentation; `-- --page` writes the page of results."""
+    session.install("-q", "--upgrade", "-e", ".[ledger,otel]", "pytest", "pytest-asyncio", "sybil")
+    session.install("-q", "--group", "neighbours")
+    docs = "docs" if "--page" in session.posargs else ""
+    session.run(
+        *("python", "-m", "pytest", "-q", "tests/neighbours", "-p", "no:cacheprovider"),
+        env={"SPANLEDGER_NEIGHBOURS": "1", "SPANLEDGER_DOCS": docs},
+    )
+
+
 def _run(session: nox.Session, version: Version) -> str:
     """Installs one version and runs the suite; returns its row of the table."""
     session.install(

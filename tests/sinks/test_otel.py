@@ -242,6 +242,22 @@ def test_a_span_of_another_call_keeps_its_usage(telemetry, sink, call):
     assert ended_late(telemetry, call, sink, 999).attributes["llm.token_count.prompt"] == 999
 
 
+def test_a_span_that_tells_the_output_of_a_call_and_no_input_loses_its_usage(telemetry, sink, call):
+    """As LangChain tells of a stream of Anthropic's."""
+    theirs = ended_late(telemetry, call, sink, 0)
+    assert not [name for name in theirs.attributes if name.startswith("llm.token_count.")]
+
+
+def test_a_report_of_a_stream_in_a_trace_of_its_own_loses_its_usage_where_it_is_logfires(telemetry, sink, call):
+    usage = {"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 1000, "gen_ai.usage.output_tokens": 500}
+    call(sink)
+    for scope in ("other.library", "logfire.openai"):
+        telemetry.tracer_provider.get_tracer(scope).start_span(scope, attributes=usage).end()
+    _, other, logfires = telemetry.spans()
+    assert "gen_ai.usage.input_tokens" in other.attributes
+    assert "gen_ai.usage.input_tokens" not in logfires.attributes
+
+
 def test_a_report_of_a_call_that_was_shown_loses_its_usage_once(telemetry, sink, call):
     """As Logfire does for a stream, in a span of its own after it."""
     usage = {"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 1000, "gen_ai.usage.output_tokens": 500}

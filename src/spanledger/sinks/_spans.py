@@ -180,6 +180,19 @@ SIZES: Final = (
 )
 
 
+Size = tuple[Any, Any]
+
+
+def same(one: Size, other: Size) -> bool:
+    """Whether two reports have the same tokens."""
+    return one == other
+
+
+def without_input(shown_: Size, told: Size) -> bool:
+    """Whether a report tells the same tokens of output, and none of input."""
+    return not told[0] and bool(told[1]) and shown_[1] == told[1]
+
+
 class Shown:
     """The calls whose usage some span has shown lately, to know a second report of one by its size."""
 
@@ -192,20 +205,29 @@ class Shown:
         self._calls.append((trace_id, began, row.get("input_tokens"), row.get("output_tokens")))
 
     def take_within(self, span: Any) -> bool:
-        """Whether a span that ends tells again of a call that began within it. Each is taken once."""
-        return self._take(span, lambda _, began: began >= span.start_time)
+        """Whether a span that ends tells again of a call that began within it. Each is taken once.
+
+        LangChain says of a stream of Anthropic's that its input was none: then the output is enough.
+        """
+        return any(self._take(span, lambda _, began: began >= span.start_time, like) for like in (same, without_input))
 
     def take_before(self, span: Any) -> bool:
-        """Whether a span that knew the usage when it started, as Logfire's of a stream, tells of one in its trace."""
-        own = span.get_span_context().trace_id
-        return self._take(span, lambda trace_id, _: trace_id == own)
+        """Whether a span that knew the usage when it started, as Logfire's of a stream, tells of one in its trace.
 
-    def _take(self, span: Any, fits: Callable[[int, int], bool]) -> bool:
+        Logfire's has a trace of its own where the stream was read outside of any.
+        """
+        own = span.get_span_context().trace_id
+        alone = span.parent is None and span.instrumentation_scope.name.startswith("logfire")
+        return self._take(span, lambda trace_id, _: alone or trace_id == own)
+
+    def _take(self, span: Any, fits: Callable[[int, int], bool], like: Callable[[Size, Size], bool] = same) -> bool:
         attributes = span.attributes or {}
         if CHARGE in attributes:
             return False
         size = next(((attributes[a], attributes.get(b)) for a, b in SIZES if a in attributes), None)
-        twin = next((call for call in list(self._calls) if call[2:] == size and fits(*call[:2])), None)
+        if size is None:
+            return False
+        twin = next((call for call in list(self._calls) if like(call[2:], size) and fits(*call[:2])), None)
         if twin is not None:
             with contextlib.suppress(ValueError):  # another thread may have taken it
                 self._calls.remove(twin)
