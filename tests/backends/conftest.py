@@ -215,6 +215,12 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 
 
 @pytest.fixture(scope="session")
+def promtool() -> str:
+    """Prometheus' own checker."""
+    return program("prometheus", "usr", "bin", "promtool")
+
+
+@pytest.fixture(scope="session")
 def fetched() -> Callable[..., Any]:
     """`fetch`, for a test that asks a backend what nobody else asks."""
     return fetch
