@@ -64,6 +64,14 @@ replay: .venv/.dev  ## the real SDKs over recorded traffic, if ../shared has it
 PROMETHEUS := prometheus fonts-glyphicons-halflings $(addprefix libjs-,bootstrap4 d3 eonasdan-bootstrap-datetimepicker \
 	jquery jquery-hotkeys moment moment-timezone mustache popper.js rickshaw)
 
+# Lists of packages and a browser need root; without it, those that are there are taken.
+define DEBIAN
+{ test "$$(id -u)" != 0 || { apt-get update -qq && { command -v chromium >/dev/null || \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; }; }; } && \
+	( cd .backends && apt-get download --quiet $(PROMETHEUS) && \
+	for package in *.deb; do dpkg -x "$$package" prometheus; done && rm -f -- *.deb )
+endef
+
 backends: .venv/.dev .backends/.done  ## runs the tests against real Phoenix, MLflow and Prometheus (1.8 GB, some minutes)
 	SPANLEDGER_BACKENDS=.backends SPANLEDGER_DOCS=$(SPANLEDGER_DOCS) $(BIN)/python -m pytest tests/backends
 
@@ -73,8 +81,7 @@ backends: .venv/.dev .backends/.done  ## runs the tests against real Phoenix, ML
 	.backends/phoenix/bin/python -m pip install --quiet --disable-pip-version-check 'arize-phoenix>=20'
 	$(PYTHON) -m venv .backends/mlflow
 	.backends/mlflow/bin/python -m pip install --quiet --disable-pip-version-check 'mlflow>=3.17'
-	if command -v apt-get >/dev/null; then cd .backends && apt-get download --quiet $(PROMETHEUS) && \
-		for package in *.deb; do dpkg -x "$$package" prometheus; done && rm -f -- *.deb; fi
+	@if command -v apt-get >/dev/null; then $(DEBIAN) || echo "Debian's packages cannot be had: no Prometheus, no browser"; fi
 	@touch $@
 
 changelog: .venv/.dev  ## what the next release will say

@@ -62,12 +62,14 @@ def providers(session: nox.Session) -> None:
 
 @nox.session
 def neighbours(session: nox.Session) -> None:
-    """Runs beside each other instrumentation; `-- --page` writes the page of results."""
+    """Runs beside each other instrumentation; `-- --page` writes the page, any other word is for pytest."""
     session.install("-q", "--upgrade", "-e", ".[ledger,otel]", "pytest", "pytest-asyncio", "sybil")
+    session.install("-q", "--upgrade", "pip>=25.1")  # that knows groups
     session.install("-q", "--group", "neighbours")
     docs = "docs" if "--page" in session.posargs else ""
+    chosen = [word for word in session.posargs if word != "--page"]
     session.run(
-        *("python", "-m", "pytest", "-q", "tests/neighbours", "-p", "no:cacheprovider"),
+        *("python", "-m", "pytest", "-q", "tests/neighbours", "-p", "no:cacheprovider", *chosen),
         env={"SPANLEDGER_NEIGHBOURS": "1", "SPANLEDGER_DOCS": docs},
     )
 
