@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import gc
 import inspect
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import anthropic
@@ -34,6 +36,9 @@ CLAUDE: dict[str, Any] = {"model": "claude-sonnet-5", "max_tokens": 99, "message
 GPT: dict[str, Any] = {"model": "gpt-5-mini", "messages": MESSAGES}
 GEMINI: dict[str, Any] = {"model": "gemini-2.5-flash", "contents": "hello"}
 NOVA: dict[str, Any] = {"modelId": "amazon.nova-lite-v1:0", "messages": QUESTION}
+DOCS = "SPANLEDGER_DOCS"
+"""The documentation, where its page is to be made anew."""
+
 SHORT = 0.3
 """Seconds after which a client gives up on a server that never answers."""
 
@@ -336,7 +341,7 @@ def _cases() -> Iterator[Any]:
             if exit_.where(shape) and not (exit_name == "task cancelled" and not shape.streams):
                 gap = GAPS.get((shape_name, exit_name))
                 marks = [pytest.mark.xfail(reason=gap, strict=True)] if gap else []
-                yield pytest.param(shape, exit_, id=f"{shape_name}: {exit_name}", marks=marks)
+                yield pytest.param(shape_name, exit_name, id=f"{shape_name}: {exit_name}", marks=marks)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -346,6 +351,70 @@ def quick_collections() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+class Page:
+    """The page of the documentation that says what each call books, cell by cell; every cell is held to its charge."""
+
+    HEAD = """# What a call books, however it ends
+
+Each way to call x each way for it to end, with the real SDKs against a server on loopback that plays the fault. A cell
+is the one charge: its `status`, its `usage_source` where there is a usage, and its `cost_status`. Made by
+`SPANLEDGER_DOCS=docs pytest tests/providers/test_exits.py`; a test fails where a cell is not what happens.
+
+A provider bills what it made, whoever hung up. The usage of a stream that ended early is *partial*: what was reported
+by then, and for the rest an estimate of the text that was sent and seen; its cost is a lower bound. `(none)` is a
+stream whose request never went out.
+"""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.cells: dict[tuple[str, str], str] = {}
+        self.written = path.read_text() if path.exists() else ""
+
+    def check(self, shape: str, exit_: str, charges: list[Charge]) -> None:
+        cell = self.cells[shape, exit_] = "; ".join(map(_cell, charges)) or "(none)"
+        if not os.environ.get(DOCS):
+            assert self.known[shape, exit_] == cell
+
+    @cached_property
+    def known(self) -> Mapping[tuple[str, str], str]:
+        """The cells of the page as it stands."""
+        rows = [[part.strip() for part in line.split("|")[1:-1]] for line in self.written.splitlines() if "|" in line]
+        tables: dict[tuple[str, str], str] = {}
+        names: list[str] = []
+        for shape, *cells in rows:
+            if shape == "shape":
+                names = cells
+            elif cells and set(cells[0]) != {"-"}:
+                tables.update({(shape, name): cell for name, cell in zip(names, cells, strict=True) if cell})
+        return tables
+
+    def write(self) -> None:
+        whole = [name for name, shape in SHAPES.items() if not shape.streams]
+        streamed = [name for name, shape in SHAPES.items() if shape.streams]
+        parts = [self.HEAD, "## Whole answers\n", self._table(whole), "## Streams\n", self._table(streamed)]
+        self.path.write_text("\n".join(parts))
+
+    def _table(self, shapes: list[str]) -> str:
+        exits = [name for name in EXITS if any((shape, name) in self.cells for shape in shapes)]
+        lines = [f"| shape | {' | '.join(exits)} |", "|---" * (len(exits) + 1) + "|"]
+        lines += [
+            f"| {shape} | {' | '.join(self.cells.get((shape, name), '') for name in exits)} |" for shape in shapes
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def _cell(charge: Charge) -> str:
+    return " · ".join(part for part in (charge.status, charge.usage_source, charge.cost_status) if part)
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    page = Page(Path(__file__).parents[2] / "docs" / "reference" / "exits.md")
+    yield page
+    if os.environ.get(DOCS):
+        page.write()
 
 
 @pytest.fixture
@@ -367,10 +436,11 @@ def server() -> Iterator[ProviderServer]:
     "ignore::ResourceWarning",
     "ignore::pytest.PytestUnraisableExceptionWarning",
 )
-@pytest.mark.parametrize(("shape", "exit_"), list(_cases()))
+@pytest.mark.parametrize(("shape_name", "exit_name"), list(_cases()))
 async def test_one_charge_for_each_billed_response(
-    shape: Shape, exit_: Exit, server: ProviderServer, charges: list[Charge]
+    shape_name: str, exit_name: str, server: ProviderServer, charges: list[Charge], page: Page
 ) -> None:
+    shape, exit_ = SHAPES[shape_name], EXITS[exit_name]
     server.reply(*exit_.replies)
     failed = await driven(shape, exit_)
     billed = [exchange for exchange in server.exchanges if exchange.reply.status == 200]
@@ -382,6 +452,7 @@ async def test_one_charge_for_each_billed_response(
         assert charge.status == ("ok" if not shape.streams and exit_.status == "error" and not failed else exit_.status)
         assert charge.cost_status in exit_.cost_status
         check_counts(charge, exit_.counts if exit_.counts != "known" else shape.knows)
+    page.check(shape_name, exit_name, charges)
 
 
 async def test_a_stream_that_is_left_as_an_older_error_is_handled_was_not_failed_by_it(
@@ -412,7 +483,10 @@ async def driven(shape: Shape, exit_: Exit) -> bool:
 
 
 def check_counts(charge: Charge, known: str) -> None:
-    """The counts that have to be right are, and the charge says how it knows them."""
+    """The counts that have to be right are, and the charge says how it knows them; what is partial has a number."""
+    if charge.usage_source == "partial":
+        assert charge.input_tokens
+        assert charge.output_tokens is not None
     if known == "all":
         assert charge.output_tokens == TOKENS.output_tokens
     if known in ("all", "input"):
