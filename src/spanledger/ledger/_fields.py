@@ -74,6 +74,11 @@ def dimensions(by: str | Iterable[str], tags: Callable[[], Collection[str]]) -> 
     return tuple(dict.fromkeys(fields))
 
 
+def tags_of(fields: Iterable[Field]) -> tuple[str, ...]:
+    """The tags among some fields, each once."""
+    return tuple(dict.fromkeys(field.key for field in fields if field.key is not None))
+
+
 def _tag(key: str) -> Field:
     return FIELDS[key] if key in OWNERS else Field(key, "text", ("tags",), key=key)
 

@@ -13,7 +13,7 @@ from spanledger._types import COLUMNS
 from spanledger.errors import LedgerError
 from spanledger.ledger import _sql
 from spanledger.ledger._expression import fields_of, parse
-from spanledger.ledger._fields import Field, dimensions, resolve
+from spanledger.ledger._fields import Field, dimensions, resolve, tags_of
 from spanledger.ledger._files import Files, scan
 from spanledger.ledger._health import Health, health
 from spanledger.ledger._period import Period, When, period
@@ -39,12 +39,15 @@ class Ledger:
     value, list of values or `None`. `since`, `until` (not included) and `last` (`30d`, `12h`) bound `started_at`, UTC.
     Answers show the current view: a charge that was written twice counts once, and a corrected one as corrected.
     `engine` is `duckdb`, or for the sealed half `clickhouse`, `spark` or an `Engine`: `cost` and `charges` run there.
+    `memory` is how much DuckDB may take before it goes on on disk: a part of what there is, or `2GB`.
     Raises `LedgerError` that names the field or file that is wrong, `MissingExtraError` without DuckDB.
     """
 
-    def __init__(self, path: str | os.PathLike[str], engine: str | Engine = "duckdb") -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], engine: str | Engine = "duckdb", memory: str = duckdb.MEMORY
+    ) -> None:
         self.path = _local(os.fspath(path))
-        self._engine = duckdb.DuckDB()
+        self._engine = duckdb.DuckDB(memory=memory)
         self._other = None if engine == "duckdb" else engine_of(engine) if isinstance(engine, str) else engine
         self._repeats = Looker(self._engine)
 
@@ -67,18 +70,19 @@ class Ledger:
         `list_cost`, `unpriced`. A column `currency` comes with more than one currency: amounts of two are never added.
         """
         fields = dimensions(by, self.tags)
+        condition = self._condition(where)
         within = period(since, until, last)
 
         def ask(relation: Relation) -> Result:
             dialect = self._asked.dialect()
-            clause = self._clause(where, within, dialect)
+            clause = condition.clause(within, dialect)
             source = relation.history if history else relation.current
             table = self._asked.query(
                 _sql.cost(f"({source}) AS charges", fields, clause, limit, dialect), dialect.params
             )
             return Result(_one_currency(table, fields), total="list_cost")
 
-        return self._reading(ask, within)
+        return self._reading(ask, within, tags=tags_of([*fields, *condition.fields.values()]))
 
     def charges(  # noqa: PLR0913 -- one question, its parts by name
         self,
@@ -99,16 +103,17 @@ class Ledger:
         names = [column.name for column in COLUMNS] if columns is None else [name.strip() for name in columns]
         extra = "extra" in names
         fields = [EXTRA if name == "extra" else resolve(name, "columns", self.tags) for name in names]
+        condition = self._condition(where)
         within = period(since, until, last)
 
         def ask(relation: Relation) -> Result:
             dialect = self._asked.dialect()
-            clause = self._clause(where, within, dialect)
+            clause = condition.clause(within, dialect)
             source = relation.history if history else relation.current
             sql = _sql.charges(f"({source}) AS charges", fields, clause, limit, dialect)
             return Result(self._asked.query(sql, dialect.params))
 
-        return self._reading(ask, within, extra=extra)
+        return self._reading(ask, within, extra=extra, tags=tags_of([*fields, *condition.fields.values()]))
 
     def trace(self, key: str) -> Trace:
         """The charges of one trace, or of one run of a workflow, and a tree of their cost. `key` is either's id."""
@@ -196,10 +201,15 @@ class Ledger:
     def tags(self) -> list[str]:
         """The names of the tags that charges carry besides the columns of their own."""
 
-        def ask(relation: Relation) -> Result:
-            return Result(self._engine.query(_sql.tag_names(f"({relation.history})")))
+        def ask(files: Files, scratch: Path) -> list[str]:
+            files = duckdb.in_force(self._engine, duckdb.readable(files, scratch))
+            facts = self._engine.facts(file.path for file in files.sealed)
+            told = {tag for known in facts.values() for tag in known.tags or ()}
+            unread = files._replace(sealed=tuple(file for file in files.sealed if facts[file.path].tags is None))
+            found = self._engine.query(_sql.tag_names(f"({duckdb.every_row(unread)})"))
+            return sorted(told.union(found["tag"].to_pylist()))
 
-        return [row["tag"] for row in self._reading(ask, Period())]
+        return self._retried(ask)
 
     def health(self) -> Health:
         """Torn and corrupt lines by segment, and what processes reported to have lost."""
@@ -208,32 +218,43 @@ class Ledger:
     def __repr__(self) -> str:
         return f"Ledger({str(self.path)!r})"
 
-    def _clause(self, where: str | Mapping[str, Any] | None, within: Period, dialect: _sql.Dialect) -> str:
+    def _condition(self, where: str | Mapping[str, Any] | None) -> _sql.Condition:
         tree = parse(where)
-        fields = {name: resolve(name, "where", self.tags) for name in set(fields_of(tree))}
-        return _sql.condition(tree, within, fields, dialect)
+        return _sql.Condition(tree, {name: resolve(name, "where", self.tags) for name in set(fields_of(tree))})
 
-    def _reading(self, ask: Callable[[Relation], T], within: Period, *, extra: bool = False) -> T:
+    def _reading(
+        self, ask: Callable[[Relation], T], within: Period, *, extra: bool = False, tags: Sequence[str] = ()
+    ) -> T:
+        """Asks over the relation of this moment's files."""
+
+        def over(files: Files, scratch: Path) -> T:
+            return ask(self._relation(files.within(within), scratch, extra=extra, tags=tags))
+
+        return self._retried(over)
+
+    def _retried(self, ask: Callable[[Files, Path], T]) -> T:
         """Asks over the files of this moment, and once more where a sealing process has replaced one meanwhile."""
         with tempfile.TemporaryDirectory(prefix="spanledger-") as scratch:
             for _ in range(_TRIES):
                 files = scan(self.path)
                 try:
-                    return ask(self._relation(files, within, Path(scratch), extra=extra))
+                    return ask(files, Path(scratch))
                 except (LedgerError, FileNotFoundError):
                     if scan(self.path) == files:
                         raise
-            return ask(self._relation(scan(self.path), within, Path(scratch), extra=extra))
+            return ask(scan(self.path), Path(scratch))
 
     @property
     def _asked(self) -> Engine | duckdb.DuckDB:
         return self._other or self._engine
 
-    def _relation(self, files: Files, within: Period, scratch: Path, *, extra: bool) -> Relation:
+    def _relation(self, files: Files, scratch: Path, *, extra: bool, tags: Sequence[str]) -> Relation:
         if self._other:
-            return self._elsewhere(duckdb.in_force(self._engine, files.within(within)), self._other)
-        files = duckdb.in_force(self._engine, duckdb.readable(files.within(within), scratch))
-        return relation(duckdb.every_row(files, extra=extra), duckdb.every_row(files), self._repeats.look(files))
+            return self._elsewhere(duckdb.in_force(self._engine, files), self._other)
+        files = duckdb.in_force(self._engine, duckdb.readable(files, scratch))
+        facts = self._engine.facts(file.path for file in files.sealed)
+        rows = duckdb.every_row(files, extra=extra, tags=tags, facts=facts)
+        return relation(rows, duckdb.every_row(files), self._repeats.look(files))
 
     def _elsewhere(self, files: Files, other: Engine) -> Relation:
         if not files.sealed:

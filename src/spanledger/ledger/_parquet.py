@@ -1,12 +1,67 @@
-"""Writing sealed files: rows of a segment, or of several sealed files, as typed, sorted, compressed Parquet."""
+"""Writing sealed files: rows of a segment, or of several sealed files, as typed, sorted, compressed Parquet.
+
+What a file has that its columns do not say stands in its footer, and readers know it as `Facts`: the files that it
+replaces, how many corrections it has, and which tags its charges carry.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from spanledger.ledger.engines.duckdb import DuckDB, literal, open_rows, parquet
+import orjson
+
+from spanledger._schema import Column, Instant, Integer, Millis, Money, MoneyMap, QuantityMap, Text, TextList, TextMap
+from spanledger._types import COLUMNS
+from spanledger.ledger.engines.duckdb import TAG_COLUMN, DuckDB, literal, open_rows, parquet
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NARROW: Final = {
+    Money: "DECIMAL(18, 15)",
+    MoneyMap: "MAP(VARCHAR, DECIMAL(18, 15))",
+    QuantityMap: "MAP(VARCHAR, DECIMAL(18, 9))",
+}
+"""Types of 64 bits, for the columns of a file whose amounts all fit: engines add them several times as fast."""
+
+ROW_GROUP: Final = 122_880
+"""Rows that are compressed, held in memory and read as one: as many as DuckDB gives a thread at once."""
+
+MOST_TAGS: Final = 256
+"""A file whose charges have more tags than this does not say which."""
+
+PROMOTED: Final = 16
+"""So many tags of a file have a column of their own: reading one value out of a map costs ten times as much."""
+
+FEW_VALUES: Final = 4096
+"""Only a tag of no more values than this is copied to a column, where each takes next to nothing."""
+
+_IDS: Final = frozenset(
+    f"{name}_id" for name in ("call", "response", "trace", "span", "parent_span", "workflow", "session")
+) | {"corrects"}
+_ENCODINGS: Final = {Instant: "DELTA_BINARY_PACKED", Integer: "DELTA_BINARY_PACKED", Millis: "PLAIN"}
+_LEAVES: Final = {
+    TextList: ("list.element",),
+    **dict.fromkeys((TextMap, MoneyMap, QuantityMap), ("key_value.key", "key_value.value")),
+}
+_FORM: Final[Mapping[str, Any]] = {
+    "compression": "zstd",
+    "compression_level": 1,  # a higher level makes ids larger and the rest hardly smaller
+    "data_page_version": "1.0",  # compresses the levels of maps as well, which are a byte a row otherwise
+    "store_decimal_as_integer": True,
+    "store_schema": False,
+}
+
+
+class Layout(NamedTuple):
+    """How some rows lie in a file: the type and the SQL of each column, and what the footer says of them."""
+
+    select: str
+    corrections: int
+    tags: Mapping[str, str] | None
 
 
 def load(database: DuckDB, segment: Path) -> int:
@@ -37,14 +92,83 @@ def write_day(database: DuckDB, day: date, path: Path) -> None:
 
 def write_merged(database: DuckDB, paths: Sequence[Path], path: Path) -> None:
     """Writes one Parquet file that stands for all of `paths`, each charge once."""
-    once = "QUALIFY row_number() OVER (PARTITION BY charge_id) = 1"
-    rows = f"SELECT * FROM {parquet(paths)} {once}"
-    write(database, rows, path, [file.name for file in paths])
+    rows = f"SELECT * FROM {parquet(paths)}"
+    ((repeated,),) = _ask(database, f"SELECT count(*) - count(DISTINCT charge_id) FROM ({rows})")
+    once = " QUALIFY row_number() OVER (PARTITION BY charge_id) = 1" if repeated else ""
+    write(database, rows + once, path, [file.name for file in paths])
 
 
 def write(database: DuckDB, rows: str, path: Path, replaces: Sequence[str]) -> None:
-    run = database.connection.execute
-    ((corrections,),) = run(f"SELECT count(corrects) FROM ({rows})").fetchall()
-    said = f"{{corrections: '{corrections}', replaces: {literal('/'.join(replaces))}}}"
-    form = f"FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, KV_METADATA {said}"
-    run(f"COPY ({rows} ORDER BY started_at, charge_id) TO {literal(path)} ({form})")
+    """Writes a SELECT in order of time. Memory is bounded by a row group, and by DuckDB's own limit for the sorting."""
+    import pyarrow.parquet as pq
+
+    layout = _layout(database, rows)
+    said = {"corrections": str(layout.corrections), "replaces": "/".join(replaces)}
+    if layout.tags is not None:
+        said["tags"] = orjson.dumps(layout.tags).decode()
+    batches = database.batches(f"SELECT {layout.select} FROM ({rows}) ORDER BY started_at, charge_id", ROW_GROUP)
+    with pq.ParquetWriter(path, batches.schema, **_FORM, **_encodings(batches.schema)) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+        writer.add_key_value_metadata(said)
+
+
+def _layout(database: DuckDB, rows: str) -> Layout:
+    described = _ask(database, f"DESCRIBE SELECT * FROM ({rows})")
+    types = {name: kind for name, kind, *_ in described if not name.startswith(TAG_COLUMN)}
+    tags = _tags(database, rows) if "tags" in types else {}
+    narrow = {column.name: NARROW[type(column)] for column in _wide(types)}
+    fits = [f"bool_and(TRY_CAST({name} AS {sql}) IS NOT DISTINCT FROM {name})" for name, sql in narrow.items()]
+    corrections = "count(corrects)" if "corrects" in types else "0"
+    ((count, *fitting),) = _ask(database, f"SELECT {', '.join([corrections, *fits])} FROM ({rows})")
+    kept = {name: sql for (name, sql), fit in zip(narrow.items(), fitting, strict=True) if fit}
+    columns = [f'CAST("{name}" AS {kept[name]}) AS "{name}"' if name in kept else f'"{name}"' for name in types]
+    columns += [f"tags[{literal(key)}] AS {name}" for key, name in (tags or {}).items() if name]
+    return Layout(", ".join(columns), count, tags)
+
+
+def _wide(types: Mapping[str, str]) -> Iterator[Column[Any]]:
+    """The columns of amounts that these rows have, in the type of the ledger."""
+    for column in COLUMNS:
+        if type(column) in NARROW and types.get(column.name, "").replace(",", ", ") == column.sql:
+            yield column
+
+
+def _tags(database: DuckDB, rows: str) -> dict[str, str] | None:
+    """The tags of some rows, each with the name of the column that it is copied to, if it is; `None` if too many."""
+    entries = f"SELECT unnest(map_keys(tags)) AS key, unnest(map_values(tags)) AS value FROM ({rows})"
+    counted = f"SELECT key, count(*), count(DISTINCT value) FROM ({entries}) GROUP BY key ORDER BY 2 DESC, 1"
+    found = _ask(database, f"{counted} LIMIT {MOST_TAGS + 1}")
+    if len(found) > MOST_TAGS:
+        return None
+    plain = [key for key, _, values in found if values <= FEW_VALUES and _may_name_a_column(key)][:PROMOTED]
+    return {key: f"{TAG_COLUMN}{key}" if key in plain else "" for key, *_ in found}
+
+
+def _may_name_a_column(key: str) -> bool:
+    """Whether every engine takes it: small letters, digits and underscores."""
+    return key.isascii() and key.replace("_", "a").isalnum() and key == key.lower() and len(key) <= 60  # noqa: PLR2004
+
+
+def _encodings(schema: pa.Schema) -> dict[str, Any]:
+    """What Parquet calls it: a dictionary for whatever repeats, and for the rest what its kind takes least space in."""
+    chosen = {column.name: encoding for column in COLUMNS if (encoding := _encoding(column))}
+    kinds = {column.name: _LEAVES.get(type(column), ()) for column in COLUMNS}
+    given = [name for name in schema.names if name not in chosen]
+    leaves = [f"{name}.{leaf}" for name in given for leaf in kinds.get(name, ())]
+    return {
+        "use_dictionary": given + leaves,
+        "column_encoding": {name: chosen[name] for name in schema.names if name in chosen},
+    }
+
+
+def _encoding(column: Column[Any]) -> str | None:
+    if column.name == "charge_id":
+        return "DELTA_BYTE_ARRAY"  # ids of one moment begin alike
+    if column.name in _IDS and isinstance(column, Text):
+        return "DELTA_LENGTH_BYTE_ARRAY"
+    return _ENCODINGS.get(type(column))
+
+
+def _ask(database: DuckDB, sql: str) -> list[tuple[Any, ...]]:
+    return database.connection.execute(sql).fetchall()

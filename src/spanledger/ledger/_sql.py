@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from spanledger.errors import LedgerError
 from spanledger.ledger._expression import (
@@ -100,11 +100,21 @@ def render_field(field: Field, dialect: Dialect) -> str:
     return f"coalesce({', '.join(field.columns)})"
 
 
-class Condition:
-    """Renders a condition with two answers, true and false: an unknown value equals nothing and is never lost in NULL.
+class Condition(NamedTuple):
+    """A condition, with a `Field` for every name in it."""
 
-    `fields` has a `Field` for every name in the condition.
-    """
+    where: Where
+    fields: Mapping[str, Field]
+
+    def clause(self, within: Period, dialect: Dialect) -> str:
+        """The whole WHERE clause: the period and the condition."""
+        bounds = ((">=", within.since), ("<", within.until))
+        tests = [f"started_at {op} {dialect.bind(at.replace(tzinfo=None))}" for op, at in bounds if at]
+        return " AND ".join([*tests, _Rendering(self.fields, dialect).render(self.where)])
+
+
+class _Rendering:
+    """Renders conditions with two answers, true and false: an unknown value equals nothing and is never lost in NULL."""
 
     def __init__(self, fields: Mapping[str, Field], dialect: Dialect) -> None:
         self._fields = fields
@@ -164,13 +174,6 @@ _TAKES: Final = {
     "flag": "true or false",
     "instant": "a date such as '2026-11-25' or '2026-11-25T08:00:00Z'",
 }
-
-
-def condition(where: Where, within: Period, fields: Mapping[str, Field], dialect: Dialect) -> str:
-    """The whole WHERE clause: the period and the condition."""
-    bounds = ((">=", within.since), ("<", within.until))
-    tests = [f"started_at {op} {dialect.bind(at.replace(tzinfo=None))}" for op, at in bounds if at]
-    return " AND ".join([*tests, Condition(fields, dialect).render(where)])
 
 
 def cost(source: str, by: Sequence[Field], clause: str, limit: int | None, dialect: Dialect) -> str:

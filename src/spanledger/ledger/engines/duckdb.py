@@ -9,6 +9,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import orjson
+
 from spanledger._schema import Column, Instant, Text
 from spanledger._types import COLUMNS
 from spanledger.errors import LedgerError, MissingExtraError
@@ -48,36 +50,59 @@ _EXTRA: Final = f"CASE WHEN {_UNREAD} THEN CAST(json AS VARCHAR) ELSE {_UNKNOWN}
 _LENIENT: Final = f"ignore_errors=true, format='newline_delimited', maximum_object_size={2 * LONGEST_LINE}"
 
 
+TAG_COLUMN: Final = "tag_"
+"""What the columns of sealed files begin with that are copies of tags. Names of the ledger's own never do."""
+
+MEMORY: Final = "50%"
+"""Of the memory there is, what a question may take before it goes on on disk."""
+
 _abandoned: Final[list[Any]] = []
 """Connections of a parent process: closing one in a forked child waits for threads that are not there."""
 
 
 class Facts(NamedTuple):
-    """What a sealed file says of itself: the files that it stands for, and how many corrections it has, if it knows."""
+    """What a sealed file says of itself: the files that it stands for, and how many corrections it has, if it knows.
+
+    `tags` are those that its charges carry, if it knows, each with the name of the column that holds a copy, if any.
+    """
 
     replaces: tuple[str, ...] = ()
     corrections: int | None = None
+    tags: Mapping[str, str] | None = None
 
     @classmethod
     def of(cls, said: Mapping[str, str]) -> Facts:
         """From the metadata in the file's footer; a file that another program wrote says nothing."""
         corrections = said.get("corrections", "")
         replaces = tuple(name for name in said.get("replaces", "").split("/") if name)
-        return cls(replaces, int(corrections) if corrections.isdecimal() else None)
+        tags = orjson.loads(said["tags"]) if "tags" in said else None
+        return cls(replaces, int(corrections) if corrections.isdecimal() else None, tags)
+
+
+class DuckDBDialect(Dialect):
+    """DuckDB's, over `every_row`, which has a column for each tag that is asked for."""
+
+    def lookup(self, column: str, key: str) -> str:
+        """The tag's column, or the value of `key` in another map."""
+        return self.name(tag_name(key)) if column == "tags" else super().lookup(column, key)
+
+
+NO_FACTS: Final[Mapping[Path, Facts]] = {}
 
 
 class DuckDB:
     """A connection of its own to an in-memory DuckDB, made anew after a fork."""
 
-    def __init__(self, threads: int | None = None) -> None:
+    def __init__(self, threads: int | None = None, memory: str = MEMORY) -> None:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._process = 0
         self._threads = threads
+        self._memory = memory
         self._facts: dict[Path, Facts] = {}
 
     def dialect(self) -> Dialect:
         """DuckDB's own."""
-        return Dialect()
+        return DuckDBDialect()
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> pa.Table:
         """The rows of a question as an Arrow table. Raises `LedgerError` with the engine's own words."""
@@ -87,6 +112,12 @@ class DuckDB:
             return _no_rows() if answer is None else answer.to_arrow_table()
         except _errors() as error:
             raise LedgerError(_readable(error)) from error
+
+    def batches(self, sql: str, rows: int) -> pa.RecordBatchReader:
+        """The rows of a question as Arrow batches of `rows`, made as they are read."""
+        relation: Any = self.connection.sql(sql)
+        reading = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch  # its name before 1.5
+        return reading(rows)
 
     def over(self, tables: Mapping[str, pa.Table], sql: str, params: Sequence[Any] = ()) -> pa.Table:
         """The rows of a question to Arrow tables, each under its name for as long as the question runs."""
@@ -118,11 +149,11 @@ class DuckDB:
         """The connection of this process. Raises `MissingExtraError` where DuckDB is not installed."""
         if self._connection is None or self._process != os.getpid():
             _abandoned.append(self._connection)
-            self._connection, self._process = _connect(self._threads), os.getpid()
+            self._connection, self._process = _connect(self._threads, self._memory), os.getpid()
         return self._connection
 
 
-def _connect(threads: int | None) -> duckdb.DuckDBPyConnection:
+def _connect(threads: int | None, memory: str) -> duckdb.DuckDBPyConnection:
     try:
         import duckdb
         import pyarrow as pa  # noqa: F401 -- said here, before a question is half answered
@@ -132,6 +163,7 @@ def _connect(threads: int | None) -> duckdb.DuckDBPyConnection:
         "autoinstall_known_extensions": False,
         "temp_directory": str(Path(tempfile.gettempdir()) / f"spanledger-{os.getpid()}"),
         "preserve_insertion_order": False,
+        "memory_limit": memory,
         **({"threads": threads} if threads else {}),
     }
     connection = duckdb.connect(config=settings)
@@ -158,19 +190,57 @@ def _readable(error: Exception) -> str:
     return f"the ledger cannot answer: {error}"
 
 
-def every_row(files: Files, *, extra: bool = False) -> str:
+def every_row(
+    files: Files, *, extra: bool = False, tags: Sequence[str] = (), facts: Mapping[Path, Facts] = NO_FACTS
+) -> str:
     """The relation of every stored row, before duplicates and corrections: a SELECT with each column of a charge.
 
-    `extra` adds what newer versions wrote, as JSON.
+    `extra` adds what newer versions wrote, as JSON. Each of `tags` adds a column of the name `tag_name` gives it; what
+    is known of the files by `facts` spares reading the map of all tags.
     """
     parts = [_nothing(extra=extra)]
     whole = [segment.path for segment in files.open if not segment.sealed_days]
     if whole:
         parts.append(open_rows(whole, extra=extra))
     parts += [open_rows([path], extra=extra, without=days) for path, days in files.open if days]
-    if files.sealed:
-        parts.append(f"SELECT * FROM {parquet(file.path for file in files.sealed)}")
-    return " UNION ALL BY NAME ".join(parts)
+    told, others = _by_place_of_tags(files, tags, facts)
+    if others:
+        parts.append(_sealed(others, ()))
+    looked_up = [f"tags[{literal(tag)}] AS {_tag_column(tag)}" for tag in tags]
+    rest = f"SELECT {', '.join(['*', *looked_up])} FROM ({' UNION ALL BY NAME '.join(parts)})"
+    return " UNION ALL BY NAME ".join([rest, *(_sealed(paths, columns) for columns, paths in told.items())])
+
+
+def tag_name(tag: str) -> str:
+    """The name of a tag's column in the relation."""
+    return f"tag:{tag}"
+
+
+def _tag_column(tag: str) -> str:
+    return Dialect().name(tag_name(tag))
+
+
+def _by_place_of_tags(
+    files: Files, tags: Sequence[str], facts: Mapping[Path, Facts]
+) -> tuple[dict[tuple[str, ...], list[Path]], list[Path]]:
+    """Sealed files by the columns in which they hold these tags, and those whose map has to be looked into."""
+    told: dict[tuple[str, ...], list[Path]] = {}
+    others = []
+    for file in files.sealed:
+        known = facts.get(file.path, Facts()).tags
+        places = () if known is None else tuple(known.get(tag, "CAST(NULL AS VARCHAR)") for tag in tags)
+        if len(places) == len(tags) and all(places):
+            columns = (f"{place} AS {_tag_column(tag)}" for tag, place in zip(tags, places, strict=True))
+            told.setdefault(tuple(columns), []).append(file.path)
+        else:
+            others.append(file.path)
+    return told, others
+
+
+def _sealed(paths: Sequence[Path], columns: Sequence[str]) -> str:
+    """The rows of sealed files without the copies of tags that they have, and with `columns` besides."""
+    own = f"COLUMNS(lambda name: NOT starts_with(name, '{TAG_COLUMN}'))"
+    return f"SELECT {', '.join([own, *columns])} FROM {parquet(paths)}"
 
 
 def open_rows(paths: Sequence[Path], *, extra: bool = False, without: Sequence[date] = ()) -> str:
