@@ -130,7 +130,7 @@ def _layout(database: DuckDB, rows: str) -> Layout:
 def _wide(types: Mapping[str, str]) -> Iterator[Column[Any]]:
     """The columns of amounts that these rows have, in the type of the ledger."""
     for column in COLUMNS:
-        if type(column) in NARROW and types.get(column.name, "").replace(",", ", ") == column.sql:
+        if type(column) in NARROW and types.get(column.name, "").replace(" ", "") == column.sql.replace(" ", ""):
             yield column
 
 

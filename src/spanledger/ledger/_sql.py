@@ -114,7 +114,7 @@ class Condition(NamedTuple):
 
 
 class _Rendering:
-    """Renders conditions with two answers, true and false: an unknown value equals nothing and is never lost in NULL."""
+    """Renders conditions with two answers, true and false: an unknown value equals nothing, none is lost in NULL."""
 
     def __init__(self, fields: Mapping[str, Field], dialect: Dialect) -> None:
         self._fields = fields

@@ -212,8 +212,8 @@ def every_row(
 
 
 def tag_name(tag: str) -> str:
-    """The name of a tag's column in the relation."""
-    return f"tag:{tag}"
+    """The name of a tag's column in the relation: in digits, for DuckDB takes names in capitals for the same."""
+    return f"tag:{tag.encode().hex()}"
 
 
 def _tag_column(tag: str) -> str:
