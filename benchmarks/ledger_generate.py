@@ -96,7 +96,8 @@ def generate(ledger: Path, rows: int, *, ids: bool = True) -> None:
         folder.mkdir(parents=True)
         count = rows * (day + 1) // DAYS - rows * day // DAYS
         beside = folder / ".day.tmp"
-        _parquet.write(database, rows_of_day(day, count, ids=ids), beside, ())
+        database.connection.execute(f"CREATE OR REPLACE TEMP TABLE day AS {rows_of_day(day, count, ids=ids)}")
+        _parquet.write(database, "SELECT * FROM day", beside, ())
         publish(beside, folder / "day-generated.parquet")
 
 

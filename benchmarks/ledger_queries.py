@@ -3,8 +3,9 @@
     python benchmarks/ledger_generate.py 10000000 big.ledger
     python benchmarks/ledger_queries.py big.ledger --polars --sqlite
 
-Seconds are the best of three in one process, through the public API; `cold` is a new process with its imports. The
-limit is how long the same machine takes to read the bytes of the columns that a question needs out of the page cache.
+Seconds are the median of five in one process, through the public API, by the clock and of processor time; `cold` is a
+new process with its imports. The limit is how long the same machine takes to read the bytes of the columns that a
+question needs out of the page cache.
 What the numbers may be used for: ratios on one machine at one time. Peak memory is of this process (ru_maxrss).
 """
 
@@ -14,13 +15,14 @@ import argparse
 import json
 import resource
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from spanledger import Ledger
 
@@ -45,20 +47,27 @@ _SUMMED = ("input_tokens", "output_tokens", "list_cost", "contracted_cost", "eff
 COLUMNS = {"team x feature": ("team", "feature", *_SUMMED), "top customers": ("customer", *_SUMMED)}
 
 
-def best(run: Callable[[], Any], times: int = 3) -> tuple[float, Any]:
-    """The shortest of some runs, in seconds, and the answer."""
-    seconds, answer = [], None
+class Took(NamedTuple):
+    """Seconds by the clock, and of both processors together."""
+
+    clock: float
+    processors: float
+
+
+def median(run: Callable[[], Any], times: int = 5) -> Took:
+    """The median of some runs."""
+    took = []
     for _ in range(times):
-        began = time.perf_counter()
-        answer = run()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds), answer
+        clock, processors = time.perf_counter(), time.process_time()
+        run()
+        took.append(Took(time.perf_counter() - clock, time.process_time() - processors))
+    return Took(*(statistics.median(one) for one in zip(*took, strict=True)))
 
 
 def cold(ledger: Path) -> float:
     """The first question of a new process, imports and all."""
     source = f"from spanledger import Ledger; len(Ledger({str(ledger)!r}).cost('team', since='2026-11-17'))"
-    return best(lambda: subprocess.run([sys.executable, "-c", source], check=True))[0]
+    return median(lambda: subprocess.run([sys.executable, "-c", source], check=True)).clock
 
 
 def limit(ledger: Path, columns: tuple[str, ...]) -> tuple[int, float]:
@@ -78,7 +87,7 @@ def limit(ledger: Path, columns: tuple[str, ...]) -> tuple[int, float]:
                 while left > 0 and (got := file.readinto(buffer)):
                     left -= got
 
-    return size, best(read)[0]
+    return size, median(read).clock
 
 
 def polars_questions(ledger: Path) -> dict[str, float]:
@@ -92,7 +101,7 @@ def polars_questions(ledger: Path) -> dict[str, float]:
         "top customers": lambda: frame.group_by("customer").agg(sums).sort("list_cost").tail(20).collect(),
         "model x day": lambda: frame.group_by("billed_model", pl.col("started_at").dt.date()).agg(sums).collect(),
     }
-    return {name: best(run)[0] for name, run in asked.items()}
+    return {name: median(run).clock for name, run in asked.items()}
 
 
 def sqlite_questions(ledger: Path, most: int) -> tuple[dict[str, float], float, int]:
@@ -115,7 +124,7 @@ def sqlite_questions(ledger: Path, most: int) -> tuple[dict[str, float], float, 
             "top customers": f"SELECT customer, {sums} FROM charges GROUP BY 1 ORDER BY 5 DESC LIMIT 20",
             "model x day": f"SELECT billed_model, substr(started_at, 1, 10), {sums} FROM charges GROUP BY 1, 2",
         }
-        times = {name: best(lambda sql=sql: database.execute(sql).fetchall(), 1)[0] for name, sql in asked.items()}
+        times = {name: median(lambda sql=sql: database.execute(sql).fetchall(), 1).clock for name, sql in asked.items()}
         return times, loading, len(rows)
 
 
@@ -130,18 +139,27 @@ def main() -> int:
     (count,) = ledger.sql("SELECT count(*) AS rows FROM charges").rows()
     trace = ledger.charges(columns=["trace_id"], **LAST_WEEK, limit=1).rows()[0]["trace_id"]
     questions = {**QUESTIONS, "one trace by id": lambda ledger: ledger.trace(trace)}
-    times = {name: best(lambda ask=ask: ask(ledger))[0] for name, ask in questions.items()}
+    times = {name: median(lambda ask=ask: ask(ledger)) for name, ask in questions.items()}
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     beside = polars_questions(asked.ledger) if asked.polars else {}
     sqlite, loading, loaded = sqlite_questions(asked.ledger, asked.sqlite) if asked.sqlite else ({}, 0.0, 0)
     print(f"{count['rows']} rows, peak memory {memory} MiB, cold process {cold(asked.ledger):.2f} s")
     print(f"SQLite: {loaded} rows loaded in {loading:.1f} s" if loaded else "")
-    print(f"{'':30} {'DuckDB':>8} {'polars':>8} {'SQLite':>8} {'bytes':>14} {'limit':>8}")
-    for name, seconds in times.items():
+    print(f"{'':30} {'DuckDB':>8} {'cpu':>8} {'polars':>8} {'SQLite':>8} {'bytes':>14} {'limit':>8}")
+    for name, took in times.items():
         size, floor = limit(asked.ledger, COLUMNS[name]) if name in COLUMNS else (0, 0.0)
-        cells = [f"{value:8.3f}" if value else " " * 8 for value in (seconds, beside.get(name), sqlite.get(name))]
+        cells = [f"{value:8.3f}" if value else " " * 8 for value in (*took, beside.get(name), sqlite.get(name))]
         print(f"{name:30} {' '.join(cells)} {size or '':>14} {f'{floor:8.3f}' if floor else ''}")
-    print(json.dumps({"rows": count["rows"], "seconds": times, "polars": beside, "sqlite": sqlite}))
+    print(
+        json.dumps(
+            {
+                "rows": count["rows"],
+                "seconds": {name: took.clock for name, took in times.items()},
+                "polars": beside,
+                "sqlite": sqlite,
+            }
+        )
+    )
     return 0
 
 
