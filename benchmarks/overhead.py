@@ -23,7 +23,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = "chat:10,stream:2,embed:2,achat:10,resp:8,amsg:10,amstream:3,converse:10,convstream:3,invoke:10"
-OURS = ("spanledger_ledger", "spanledger")
+OURS = ("spanledger_ledger", "spanledger_sampled_out", "spanledger_tracer", "spanledger")
+"""No provider, an SDK tracer that drops every trace, an SDK tracer, and tracer and meter."""
 
 
 def main() -> int:
@@ -69,6 +70,8 @@ def _harness(work: Path) -> Path | None:
         elif not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
+    for source in (ROOT / "benchmarks" / "contenders").glob("*.py"):
+        shutil.copyfile(source, work / "contenders" / source.name)
     if not (work / "vg.so").exists() and shutil.which("gcc"):
         subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", "vg.so", "vg.c"], cwd=work, check=True)
     return work
