@@ -15,6 +15,7 @@ from spanledger import Ledger
 from spanledger.cli import main
 from spanledger.errors import LedgerError
 from spanledger.ledger._compact import compact
+from spanledger.ledger._forget import forget
 from spanledger.ledger._seal import seal
 from spanledger.ledger._ship import ship
 
@@ -73,6 +74,32 @@ def test_shipping_is_resumed_repeated_and_merged(ledger, write_segment, row, tmp
     assert (shipped.files, shipped.replaced) == (2, 2)
     assert Ledger(f"file://{elsewhere}").cost().rows() == ledger.cost().rows()
     assert main(["ship", str(ledger.path), str(elsewhere)]) == 0
+
+
+def test_what_was_merged_twice_since_the_last_shipment_is_at_the_destination_once(ledger, write_segment, row, tmp_path):
+    """The last merge alone does not name a file that only the copy still has: names go from merge to merge."""
+    elsewhere = tmp_path / "warehouse"
+    for _ in range(2):
+        fill(ledger, write_segment, row, days=(23,))
+    ship(ledger.path, str(elsewhere))
+    compact(ledger.path, today=date(2026, 12, 1))
+    fill(ledger, write_segment, row, days=(23,))
+    compact(ledger.path, today=date(2026, 12, 1))
+    assert ship(ledger.path, str(elsewhere)).replaced == 2
+    assert len(list(elsewhere.glob("charges/*/*.parquet"))) == 1
+
+
+def test_a_person_forgotten_here_is_forgotten_there_with_the_next_shipment(ledger, write_segment, row, tmp_path):
+    elsewhere = tmp_path / "warehouse"
+    for _ in range(2):
+        write_segment([row(customer="acme")])
+    seal(ledger.path)
+    ship(ledger.path, str(elsewhere))
+    compact(ledger.path, today=date(2026, 12, 1))
+    forget(ledger.path, "customer", "acme")
+    ship(ledger.path, str(elsewhere))
+    assert {one["customer"] for one in Ledger(f"file://{elsewhere}").charges(history=True)} == {None}
+    assert not [path for path in elsewhere.rglob("*") if path.is_file() and b"acme" in path.read_bytes()]
 
 
 def test_many_hosts_ship_into_one_bucket_and_it_is_asked_as_any_ledger(ledger, write_segment, row, bucket):

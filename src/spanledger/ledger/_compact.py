@@ -6,6 +6,7 @@ segment still stands is not merged: the segment's days are told by the names of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Final
@@ -38,9 +39,18 @@ def _merge(database: DuckDB, root: Path, folder: Path, at_least: int) -> int:
     if len(files) < at_least:
         return gone
     beside = folder / ".merged.tmp"
-    _parquet.write_merged(database, files, beside)
+    _parquet.write_merged(database, files, beside, standing(database, files))
     publish(beside, folder / f"day-{uuid7()}.parquet")
     return gone + finish(database, folder)
+
+
+def standing(database: DuckDB, files: Sequence[Path]) -> list[str]:
+    """The names that a file in the place of `files` stands for: theirs, and those that they stand for already.
+
+    A copy of the ledger elsewhere may have any of them still, and neither may count it again nor keep what it names.
+    """
+    facts = database.facts(files)
+    return list(dict.fromkeys(name for path in files for name in (path.name, *facts[path].replaces)))
 
 
 def finish(database: DuckDB, folder: Path) -> int:

@@ -18,7 +18,7 @@ import orjson
 from spanledger._ids import uuid7
 from spanledger.errors import LedgerError
 from spanledger.ledger import _parquet
-from spanledger.ledger._compact import finish
+from spanledger.ledger._compact import finish, standing
 from spanledger.ledger._files import QUARANTINE, Sealed, raw_lines, scan
 from spanledger.ledger._locks import held
 from spanledger.ledger._seal import publish, seal, write
@@ -82,7 +82,7 @@ def _replace(database: DuckDB, path: Path, names: str) -> None:
     erased = [f"CASE WHEN {names} THEN NULL ELSE {column} END AS {column}" for column in ERASED if column in present]
     rows = f"SELECT * REPLACE ({', '.join(erased)}) FROM {parquet([path])}"
     beside = path.with_name(f".{path.stem}.forget.tmp")
-    _parquet.write(database, rows, beside, [path.name])
+    _parquet.write(database, rows, beside, standing(database, [path]))
     publish(beside, path.with_name(f"day-{uuid7()}.parquet"))
     finish(database, path.parent)
 

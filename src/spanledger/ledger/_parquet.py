@@ -90,12 +90,12 @@ def write_day(database: DuckDB, day: date, path: Path) -> None:
     write(database, f"SELECT * FROM batch WHERE CAST(started_at AS DATE) = {literal(day)}", path, ())
 
 
-def write_merged(database: DuckDB, paths: Sequence[Path], path: Path) -> None:
-    """Writes one Parquet file that stands for all of `paths`, each charge once."""
+def write_merged(database: DuckDB, paths: Sequence[Path], path: Path, replaces: Sequence[str]) -> None:
+    """Writes one Parquet file of all of `paths`, each charge once, that stands for the files `replaces`."""
     rows = f"SELECT * FROM {parquet(paths)}"
     ((repeated,),) = _ask(database, f"SELECT count(*) - count(DISTINCT charge_id) FROM ({rows})")
     once = " QUALIFY row_number() OVER (PARTITION BY charge_id) = 1" if repeated else ""
-    write(database, rows + once, path, [file.name for file in paths])
+    write(database, rows + once, path, replaces)
 
 
 def write(database: DuckDB, rows: str, path: Path, replaces: Sequence[str]) -> None:
