@@ -19,8 +19,9 @@ Exchanges that public projects have recorded with the real providers go once mor
 first through the bare SDK, then with spanledger. A case counts where its recording is complete and the bare SDK reads
 it; it is equal where model, input, cache read, cache write, output and reasoning tokens are all what the recording
 reports. *Changed* are cases in which the application got anything else than without spanledger. `ungated` are cases
-that report no usage to compare. A miss "where none is reported" is a stream whose recording ends without a count that
-others like it have: the charge has an estimate in its place, and says so. Made by `tools/replay_page.py`.
+that are not strict, whose request is made up, or that the bare SDK cannot read. A miss "where none is reported" is a
+stream without a usage whose charge has a lower bound in its place, `partial`, where the comparison takes `estimated`
+only. Made by `tools/replay_page.py`.
 
 """
 
