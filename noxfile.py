@@ -63,6 +63,13 @@ def pinned(session: nox.Session) -> None:
     _suite(session, *PROVIDERS[-1])
 
 
+@nox.session
+def shipping(session: nox.Session) -> None:
+    """Runs the tests that need an S3 server: s3fs pins the botocore that it goes with, too."""
+    tests = ("tests/ledger/test_ship.py", "tests/ledger/test_away.py")
+    _suite(session, (".[ship]", "hypothesis", "moto[server]>=5", "openai", "s3fs>=2025"), tests)
+
+
 def _suite(session: nox.Session, requirements: tuple[str, ...], tests: tuple[str, ...]) -> None:
     """Installs some SDKs and runs their tests; old ones warn of much themselves."""
     kinds = ("pytest.PytestUnraisableExceptionWarning", "DeprecationWarning", "UserWarning")

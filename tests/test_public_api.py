@@ -17,6 +17,7 @@ PUBLIC = [
     "configure",
     "current_tags",
     "extract",
+    "flush",
     "inject",
     "instrument",
     "meter",

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from spanledger import _main_interpreter  # noqa: F401 -- first, as the rest cannot be imported in a sub-interpreter
 from spanledger._carry import carry
-from spanledger._config import configure, instrument, uninstrument, wrap
+from spanledger._config import configure, flush, instrument, uninstrument, wrap
 from spanledger._propagation import extract, inject
 from spanledger._tags import current_tags, tag
 from spanledger._tool import tool
@@ -32,6 +33,7 @@ __all__ = [
     "configure",
     "current_tags",
     "extract",
+    "flush",
     "inject",
     "instrument",
     "meter",

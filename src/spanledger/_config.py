@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from spanledger import _around, _baggage, _faults, _meter, _tags, _threads, prices
 from spanledger._bridge import Bridge
 from spanledger._settings import Settings, read
 from spanledger._types import Sink
-from spanledger.errors import ConfigurationError
+from spanledger.errors import ConfigurationError, LedgerError, MissingExtraError
 from spanledger.providers import _injection, hooks
 from spanledger.providers._stainless import everything, only
 from spanledger.sinks.ledger import LedgerSink
@@ -54,9 +56,32 @@ def configure(**settings: Unpack[Settings]) -> None:
     _injection.asking.hosts = tuple(values["include_usage_hosts"])
     _threads.switch(on=values["threads"])
     keeping = {name: values[name] for name in ("durability", "sealing", "hmac_key")}
-    ledger = LedgerSink(os.fspath(values["ledger"]), **keeping)
+    ledger = LedgerSink(os.fspath(values["ledger"]), **keeping, send=_sending(values["ship_to"]))
     _replace_sinks(ledger, otel, *([bridge] if bridge else []))
     _meter.start()
+
+
+def _sending(destination: str | None) -> Callable[[Path], object] | None:
+    """What moves segments to an address; what it needs is looked for now, when the application can be told."""
+    if not destination:
+        return None
+    from spanledger.ledger._away import send
+    from spanledger.ledger._ship import place_of
+
+    try:
+        place_of(destination)
+    except (LedgerError, MissingExtraError) as error:
+        msg = f"ship_to: {error}"
+        raise ConfigurationError(msg) from error
+    return functools.partial(send, destination=destination)
+
+
+def flush() -> None:
+    """Gives away what is held, such as segments that `ship_to` moves: for the end of a handler that may be frozen.
+
+    Charges need no flush to be on disk. Never raises: what cannot be moved is counted, and tried again next time.
+    """
+    _meter.meter.flush()
 
 
 def _replace_sinks(*sinks: Sink) -> None:

@@ -31,6 +31,7 @@ class Settings(TypedDict, total=False):
     durability: str
     sealing: str
     hmac_key: str | None
+    ship_to: str | None
     include_usage: bool
     include_usage_hosts: Iterable[str]
     threads: bool
@@ -96,6 +97,10 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         Setting(
             *("hmac_key", None, "SPANLEDGER_HMAC_KEY", str, (str,)),
             "With a key, `customer` and `user_id` are written to the ledger as their keyed hashes.",
+        ),
+        Setting(
+            *("ship_to", None, "SPANLEDGER_SHIP_TO", str, (str,)),
+            "Where `flush()` moves what was booked, for disks that go with the process: `s3://bucket/ledger`.",
         ),
         Setting("service_name", None, "OTEL_SERVICE_NAME", str, (str,), "The service, a column of every charge."),
         Setting("release", None, "SPANLEDGER_RELEASE", str, (str,), "Its release, likewise."),

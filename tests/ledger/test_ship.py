@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import sys
-import time
 from datetime import date
 
 import pytest
@@ -20,39 +16,7 @@ from spanledger.ledger._seal import seal
 from spanledger.ledger._ship import ship
 
 pytest.importorskip("fsspec")
-
-
-@pytest.fixture(autouse=True)
-def _cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def bucket(monkeypatch):
-    """The address of a bucket at an S3 server on loopback."""
-    pytest.importorskip("moto.server")
-    pytest.importorskip("s3fs")
-    import boto3
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    endpoint = f"http://127.0.0.1:{port}"
-    named = {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
-    for name, value in {**named, "AWS_DEFAULT_REGION": "us-east-1"}.items():
-        monkeypatch.setenv(name, value)
-    command = [sys.executable, "-m", "moto.server", "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        while not listens(port):
-            time.sleep(0.1)
-        boto3.client("s3").create_bucket(Bucket="finance")
-        yield "s3://finance/ledger"
-        server.terminate()
-
-
-def listens(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def fill(ledger, write_segment, row, days=(23, 24)):

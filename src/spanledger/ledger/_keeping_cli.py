@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from spanledger.cli import Commands
+    from spanledger.ledger._seal import Sealing
 
 
 def add_commands(commands: Commands) -> None:
@@ -62,25 +63,34 @@ def _ship(asked: argparse.Namespace) -> int:
 
 def _add_seal(commands: Commands) -> None:
     parser = commands.add_parser("seal", help="turns closed segments into Parquet and merges the files of past days")
-    parser.add_argument("ledger", metavar="LEDGER", type=Path, help="the ledger directory")
+    parser.add_argument("ledger", metavar="LEDGER", help="the ledger directory, or where segments are sent")
     parser.add_argument("--watch", type=float, metavar="SECONDS", help="again and again, until interrupted")
     parser.add_argument("--nice", action="store_true", help="only with what the machine has to spare")
     parser.set_defaults(run=_seal)
 
 
 def _seal(asked: argparse.Namespace) -> int:
-    from spanledger.ledger._compact import compact
-    from spanledger.ledger._seal import seal
-
     if asked.nice:
         os.nice(19)
     while True:
-        done = seal(asked.ledger)
+        done, merged = _sealed(asked.ledger)
         print(f"sealed {done.charges} charges of {done.segments} segments, {done.in_use} in use, ", end="")
-        print(f"{done.quarantined} lines in quarantine, {compact(asked.ledger)} files merged away", flush=True)
+        print(f"{done.quarantined} lines in quarantine, {merged} files merged away", flush=True)
         if not asked.watch:
             return 0
         time.sleep(asked.watch)
+
+
+def _sealed(ledger: str) -> tuple[Sealing, int]:
+    """What was sealed, and how many files were merged away; at an address none are."""
+    if "://" in ledger:
+        from spanledger.ledger._away import seal_there
+
+        return seal_there(ledger), 0
+    from spanledger.ledger._compact import compact
+    from spanledger.ledger._seal import seal
+
+    return seal(Path(ledger)), compact(Path(ledger))
 
 
 def _verify(asked: argparse.Namespace) -> int:

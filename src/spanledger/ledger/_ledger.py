@@ -281,9 +281,6 @@ def _local(address: str) -> Path:
     """The directory of a ledger: itself, or a copy, brought up to date now, of one that was shipped elsewhere."""
     if "://" not in address:
         return Path(address)
-    from hashlib import sha256
+    from spanledger.ledger._ship import cache_of, fetch
 
-    from spanledger.ledger._ship import fetch
-
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spanledger"
-    return fetch(address, cache / sha256(address.encode()).hexdigest()[:16])
+    return fetch(address, cache_of(address))

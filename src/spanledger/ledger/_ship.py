@@ -7,13 +7,15 @@ files that it replaces are removed at the destination, and readers know which th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from spanledger._ids import uuid7
 from spanledger.errors import LedgerError, MissingExtraError
-from spanledger.ledger._files import SEALED, scan
+from spanledger.ledger._files import OPEN, SEALED, scan
 from spanledger.ledger.engines.duckdb import DuckDB
 
 
@@ -31,48 +33,61 @@ def ship(root: Path, destination: str, options: dict[str, Any] | None = None) ->
 
     Raises `LedgerError` that names the file that could not be copied; what arrived before stays and is not sent again.
     """
-    filesystem, base = _place(destination, options)
+    filesystem, base = place_of(destination, options)
     database = DuckDB()
     sealed = [file.path for file in scan(root).sealed]
     facts = database.facts(sealed)
-    sizes = _sizes(filesystem, f"{base}/{SEALED}")
-    _copy_new(filesystem, root / "meta.json", f"{base}/meta.json")
+    sizes = sizes_at(filesystem, base)
+    copy_new(filesystem, root / "meta.json", f"{base}/meta.json")
     files = sent = 0
     for path in sealed:
         name = _name(root, path)
         if sizes.get(name) != path.stat().st_size:
-            _copy(filesystem, path, f"{base}/{SEALED}/{name}")
+            copy(filesystem, path, f"{base}/{name}")
             files, sent = files + 1, sent + path.stat().st_size
     gone = [name for path in sealed for name in _replaced(root, path, facts[path].replaces) if name in sizes]
     for name in gone:
-        filesystem.rm_file(f"{base}/{SEALED}/{name}")
+        filesystem.rm_file(f"{base}/{name}")
     return Shipped(files, sent, len(sealed) - files, len(gone))
 
 
 def fetch(source: str, root: Path, options: dict[str, Any] | None = None) -> Path:
-    """The other way: brings what was shipped to `source` up to date in the directory `root`, and returns that.
+    """The other way: brings what stands at `source` up to date in the directory `root`, and returns that.
 
-    Files that are no longer at the source were merged there, and go here too.
+    Files that are no longer at the source were merged or sealed there, and go here too.
     """
-    filesystem, base = _place(source, options)
-    sizes = _sizes(filesystem, f"{base}/{SEALED}")
+    filesystem, base = place_of(source, options)
+    sizes = sizes_at(filesystem, base)
     if not sizes:
         msg = f"{source}: there is no shipped ledger here; `spanledger ship LEDGER {source}` puts one"
         raise LedgerError(msg)
-    for name, size in sizes.items():
-        path = root / SEALED / name
-        if not path.exists() or path.stat().st_size != size:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            beside = path.with_name(f".{path.name}.tmp")
-            filesystem.get_file(f"{base}/{SEALED}/{name}", str(beside))
-            beside.rename(path)
-    for file in scan(root).sealed:
-        if _name(root, file.path) not in sizes:
-            file.path.unlink()
+    bring(filesystem, base, root, sizes)
+    here = scan(root)
+    for path in (*(file.path for file in here.sealed), *(segment.path for segment in here.open)):
+        if _name(root, path) not in sizes:
+            path.unlink()
     return root
 
 
-def _place(address: str, options: dict[str, Any] | None) -> tuple[Any, str]:
+def bring(filesystem: Any, base: str, root: Path, sizes: Mapping[str, int]) -> None:
+    """Copies the files of these names and sizes to `root` that are not there already."""
+    for name, size in sizes.items():
+        path = root / name
+        if not path.exists() or path.stat().st_size != size:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            beside = path.with_name(f".{path.name}.tmp")
+            filesystem.get_file(f"{base}/{name}", str(beside))
+            beside.rename(path)
+
+
+def cache_of(address: str) -> Path:
+    """Where the copy of a ledger that was shipped elsewhere is kept, for questions."""
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return caches / "spanledger" / sha256(address.encode()).hexdigest()[:16]
+
+
+def place_of(address: str, options: dict[str, Any] | None = None) -> tuple[Any, str]:
+    """The file system of an address and the path in it. Raises `LedgerError`, `MissingExtraError`."""
     try:
         import fsspec
     except ImportError as error:
@@ -85,31 +100,37 @@ def _place(address: str, options: dict[str, Any] | None) -> tuple[Any, str]:
     return filesystem, base.rstrip("/")
 
 
-def _sizes(filesystem: Any, folder: str) -> dict[str, int]:
-    """The sealed files that are there, `date=DAY/NAME`, and their bytes. Never a cached answer."""
+def sizes_at(filesystem: Any, base: str) -> dict[str, int]:
+    """The files there, `charges/date=DAY/NAME` and `open/NAME`, and their bytes. Never a cached answer."""
     filesystem.invalidate_cache()
-    found = filesystem.find(folder, detail=True) if filesystem.exists(folder) else {}
     return {
-        "/".join(path.rsplit("/", 2)[-2:]): int(entry["size"])
-        for path, entry in found.items()
-        if path.endswith(".parquet") and not path.rsplit("/", 1)[-1].startswith(".")
+        "/".join(path.split("/")[-depth:]): int(entry["size"])
+        for folder, suffix, depth in ((SEALED, ".parquet", 3), (OPEN, ".jsonl", 2))
+        for path, entry in _found(filesystem, f"{base}/{folder}").items()
+        if path.endswith(suffix) and not path.rsplit("/", 1)[-1].startswith(".")
     }
 
 
+def _found(filesystem: Any, folder: str) -> dict[str, Any]:
+    found: dict[str, Any] = filesystem.find(folder, detail=True) if filesystem.exists(folder) else {}
+    return found
+
+
 def _name(root: Path, path: Path) -> str:
-    return path.relative_to(root / SEALED).as_posix()
+    return path.relative_to(root).as_posix()
 
 
 def _replaced(root: Path, path: Path, names: tuple[str, ...]) -> Iterator[str]:
     return (_name(root, path.with_name(name)) for name in names)
 
 
-def _copy_new(filesystem: Any, path: Path, target: str) -> None:
+def copy_new(filesystem: Any, path: Path, target: str) -> None:
+    """Copies a file that is not there yet."""
     if path.exists() and not filesystem.exists(target):
-        _copy(filesystem, path, target)
+        copy(filesystem, path, target)
 
 
-def _copy(filesystem: Any, path: Path, target: str) -> None:
+def copy(filesystem: Any, path: Path, target: str) -> None:
     """Copies under a hidden name and renames; an object store shows an object when it is whole, and only then."""
     beside = f"{target.rsplit('/', 1)[0]}/.{uuid7()}.tmp"
     try:

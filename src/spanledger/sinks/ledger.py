@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -51,7 +51,8 @@ class LedgerSink:
 
     `durability` is `process` (a charge outlives its process) or `fsync` (it outlives the power). With `hmac_key`,
     `customer` and `user_id` are written as their HMAC-SHA256, 32 hexadecimal digits. `sealing="spawn"` starts
-    `spanledger seal` as a process of low priority whenever a segment is full. Raises `ConfigurationError`.
+    `spanledger seal` as a process of low priority whenever a segment is full. `send` is given the ledger at each flush,
+    its segments closed, to move them elsewhere. Raises `ConfigurationError`.
     """
 
     def __init__(
@@ -61,11 +62,13 @@ class LedgerSink:
         durability: str = "process",
         hmac_key: str | None = None,
         sealing: str = "off",
+        send: Callable[[Path], object] | None = None,
     ) -> None:
         self.path = Path(path).absolute()
         self._fsync = _choice("durability", durability, ("process", "fsync")) == "fsync"
         self._key = hmac_key.encode() if hmac_key else None
         self._spawns = _choice("sealing", sealing, ("off", "spawn")) == "spawn"
+        self._send = send
         self._begin()
 
     def _begin(self) -> None:
@@ -98,8 +101,14 @@ class LedgerSink:
             _faults.lose(error)
 
     def flush(self) -> None:
-        """Writes nothing, as nothing is held back; tells the ledger of faults and losses since the last time."""
+        """Writes nothing, as nothing is held back; tells the ledger of faults and losses since the last time.
+
+        Where segments are sent away, that is now. What cannot be sent stays for the next time.
+        """
         self._tell()
+        if self._send and self.path.exists():
+            self._segment = None
+            self._send(self.path)
 
     def close(self) -> None:
         """Lets go of the segment; the next charge opens a new one."""
