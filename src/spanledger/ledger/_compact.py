@@ -16,6 +16,7 @@ from spanledger.ledger import _parquet
 from spanledger.ledger._files import OPEN, SEALED, day_of
 from spanledger.ledger._locks import held, sync
 from spanledger.ledger._seal import publish
+from spanledger.ledger._workspace import workspace
 from spanledger.ledger.engines.duckdb import DuckDB
 
 MANY: Final = 16
@@ -24,21 +25,22 @@ MANY: Final = 16
 
 def compact(root: Path, today: date | None = None) -> int:
     """Merges the days of the ledger at `root` that have many files. Returns how many files are gone."""
-    database = DuckDB()
     today = today or datetime.now(timezone.utc).date()
     gone = 0
-    for folder in sorted(root.glob(f"{SEALED}/date=*")):
-        with held(folder) as mine:
-            gone += _merge(database, root, folder, 2 if day_of(folder) < today else MANY) if mine else 0
+    with workspace(root) as scratch:
+        database = DuckDB(spill=scratch)
+        for folder in sorted(root.glob(f"{SEALED}/date=*")):
+            with held(folder) as mine:
+                gone += _merge(database, root, folder, scratch, 2 if day_of(folder) < today else MANY) if mine else 0
     return gone
 
 
-def _merge(database: DuckDB, root: Path, folder: Path, at_least: int) -> int:
+def _merge(database: DuckDB, root: Path, folder: Path, scratch: Path, at_least: int) -> int:
     gone = finish(database, folder)
     files = [path for path in sorted(folder.glob("*.parquet")) if not (root / OPEN / f"{path.stem}.jsonl").exists()]
     if len(files) < at_least:
         return gone
-    beside = folder / ".merged.tmp"
+    beside = scratch / "merged.parquet"
     _parquet.write_merged(database, files, beside, standing(database, files))
     publish(beside, folder / f"day-{uuid7()}.parquet")
     return gone + finish(database, folder)

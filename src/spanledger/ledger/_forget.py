@@ -22,6 +22,7 @@ from spanledger.ledger._compact import finish, standing
 from spanledger.ledger._files import QUARANTINE, Sealed, raw_lines, scan
 from spanledger.ledger._locks import held
 from spanledger.ledger._seal import publish, seal, write
+from spanledger.ledger._workspace import is_busy, workspace
 from spanledger.ledger.engines.duckdb import DuckDB, literal, parquet
 
 FIELDS: Final = ("customer", "user_id", "session_id")
@@ -51,10 +52,12 @@ def forget(root: Path, field: str, value: str) -> Forgotten:
         msg = f"forget: takes one of {', '.join(FIELDS)}, not {field!r}"
         raise LedgerError(msg)
     seal(root)
-    database = DuckDB()
-    rows = [count for file in scan(root).sealed if (count := _rewrite(database, file, field, value))]
-    _clean_quarantine(root, value)
-    proof = Forgotten(_now(), field, _hash(value), sum(rows), len(rows), _left(database, root, field, value))
+    with workspace(root) as scratch:
+        _refuse_company(root, scratch)
+        database = DuckDB(spill=scratch)
+        rows = [count for file in scan(root).sealed if (count := _rewrite(database, file, scratch, field, value))]
+        _clean_quarantine(root, scratch, value)
+        proof = Forgotten(_now(), field, _hash(value), sum(rows), len(rows), _left(database, root, field, value))
     _append(root / "forgotten.jsonl", orjson.dumps(proof._asdict()) + b"\n")
     if proof.left:
         msg = f"forget: {proof.left} rows are in segments that a living process writes; try again once it has ended"
@@ -62,7 +65,14 @@ def forget(root: Path, field: str, value: str) -> Forgotten:
     return proof
 
 
-def _rewrite(database: DuckDB, file: Sealed, field: str, value: str) -> int:
+def _refuse_company(root: Path, scratch: Path) -> None:
+    """What another process has half done may name them, and only that process can finish it or throw it away."""
+    if is_busy(root, scratch):
+        msg = f"forget: another process is sealing or merging {root}; try again once it has ended"
+        raise LedgerError(msg)
+
+
+def _rewrite(database: DuckDB, file: Sealed, scratch: Path, field: str, value: str) -> int:
     """Replaces a sealed file by one without the person; returns how many rows named them."""
     with held(file.path.parent) as mine:
         if not mine:
@@ -73,26 +83,26 @@ def _rewrite(database: DuckDB, file: Sealed, field: str, value: str) -> int:
             f"SELECT count(*) FROM {parquet([file.path])} WHERE {names}"
         ).fetchall()
         if count:
-            _replace(database, file.path, names)
+            _replace(database, file.path, scratch, names)
         return int(count)
 
 
-def _replace(database: DuckDB, path: Path, names: str) -> None:
+def _replace(database: DuckDB, path: Path, scratch: Path, names: str) -> None:
     present = {name for name, *_ in database.connection.execute(f"DESCRIBE SELECT * FROM {parquet([path])}").fetchall()}
     erased = [f"CASE WHEN {names} THEN NULL ELSE {column} END AS {column}" for column in ERASED if column in present]
     rows = f"SELECT * REPLACE ({', '.join(erased)}) FROM {parquet([path])}"
-    beside = path.with_name(f".{path.stem}.forget.tmp")
+    beside = scratch / "rewritten.parquet"
     _parquet.write(database, rows, beside, standing(database, [path]))
     publish(beside, path.with_name(f"day-{uuid7()}.parquet"))
     finish(database, path.parent)
 
 
-def _clean_quarantine(root: Path, value: str) -> None:
+def _clean_quarantine(root: Path, scratch: Path, value: str) -> None:
     for path in root.glob(f"{QUARANTINE}/*.jsonl"):
         lines = list(raw_lines(path))
         kept = [line for line in lines if value.encode() not in line]
         if len(kept) < len(lines):
-            write(beside := path.with_name(f".{path.stem}.tmp"), kept)
+            write(beside := scratch / path.name, kept)
             publish(beside, path)
 
 

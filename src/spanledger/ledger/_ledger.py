@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from spanledger._types import COLUMNS
 from spanledger.errors import LedgerError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from spanledger.finops.plan import GivenPlan
 
 T = TypeVar("T")
+Scratch: TypeAlias = Callable[[], Path]
 
 
 class Ledger:
@@ -201,7 +203,7 @@ class Ledger:
     def tags(self) -> list[str]:
         """The names of the tags that charges carry besides the columns of their own."""
 
-        def ask(files: Files, scratch: Path) -> list[str]:
+        def ask(files: Files, scratch: Scratch) -> list[str]:
             files = duckdb.in_force(self._engine, duckdb.readable(files, scratch))
             facts = self._engine.facts(file.path for file in files.sealed)
             told = {tag for known in facts.values() for tag in known.tags or ()}
@@ -227,28 +229,32 @@ class Ledger:
     ) -> T:
         """Asks over the relation of this moment's files."""
 
-        def over(files: Files, scratch: Path) -> T:
+        def over(files: Files, scratch: Scratch) -> T:
             return ask(self._relation(files.within(within), scratch, extra=extra, tags=tags))
 
         return self._retried(over)
 
-    def _retried(self, ask: Callable[[Files, Path], T]) -> T:
+    def _retried(self, ask: Callable[[Files, Scratch], T]) -> T:
         """Asks over the files of this moment, and once more where a sealing process has replaced one meanwhile."""
-        with tempfile.TemporaryDirectory(prefix="spanledger-") as scratch:
+        with ExitStack() as stack:
+
+            def scratch() -> Path:
+                return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spanledger-")))
+
             for _ in range(_TRIES):
                 files = scan(self.path)
                 try:
-                    return ask(files, Path(scratch))
+                    return ask(files, scratch)
                 except (LedgerError, FileNotFoundError):
                     if scan(self.path) == files:
                         raise
-            return ask(scan(self.path), Path(scratch))
+            return ask(scan(self.path), scratch)
 
     @property
     def _asked(self) -> Engine | duckdb.DuckDB:
         return self._other or self._engine
 
-    def _relation(self, files: Files, scratch: Path, *, extra: bool, tags: Sequence[str]) -> Relation:
+    def _relation(self, files: Files, scratch: Scratch, *, extra: bool, tags: Sequence[str]) -> Relation:
         if self._other:
             return self._elsewhere(duckdb.in_force(self._engine, files), self._other)
         files = duckdb.in_force(self._engine, duckdb.readable(files, scratch))

@@ -27,7 +27,7 @@ def held(path: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        yield _lock(fd, path) and _is_still(fd, path)
+        yield _lock(fd, path) and is_still(fd, path)
     finally:
         os.close(fd)
 
@@ -40,7 +40,7 @@ def _lock(fd: int, path: Path) -> bool:
     return True
 
 
-def _is_still(fd: int, path: Path) -> bool:
+def is_still(fd: int, path: Path) -> bool:
     """Whether the name still means the file that was locked: another sealer may have finished it in between."""
     try:
         return os.path.samestat(os.fstat(fd), path.stat())

@@ -30,6 +30,9 @@ NARROW: Final = {
 ROW_GROUP: Final = 122_880
 """Rows that are compressed, held in memory and read as one: as many as DuckDB gives a thread at once."""
 
+BUFFER: Final = 1 << 20
+"""Bytes that are written to a file at once."""
+
 MOST_TAGS: Final = 256
 """A file whose charges have more tags than this does not say which."""
 
@@ -100,6 +103,7 @@ def write_merged(database: DuckDB, paths: Sequence[Path], path: Path, replaces: 
 
 def write(database: DuckDB, rows: str, path: Path, replaces: Sequence[str]) -> None:
     """Writes a SELECT in order of time. Memory is bounded by a row group, and by DuckDB's own limit for the sorting."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     layout = _layout(database, rows)
@@ -107,7 +111,11 @@ def write(database: DuckDB, rows: str, path: Path, replaces: Sequence[str]) -> N
     if layout.tags is not None:
         said["tags"] = orjson.dumps(layout.tags).decode()
     batches = database.batches(f"SELECT {layout.select} FROM ({rows}) ORDER BY started_at, charge_id", ROW_GROUP)
-    with pq.ParquetWriter(path, batches.schema, **_FORM, **_encodings(batches.schema)) as writer:
+    # Without a buffer of ours, each page of each column is a write of its own.
+    with (
+        pa.output_stream(path, buffer_size=BUFFER) as file,
+        pq.ParquetWriter(file, batches.schema, **_FORM, **_encodings(batches.schema)) as writer,
+    ):
         for batch in batches:
             writer.write_batch(batch)
         writer.add_key_value_metadata(said)

@@ -1,6 +1,6 @@
 """Sealing: closed segments become Parquet, a file for each segment and day.
 
-The order is what makes a crash harmless. A file is written beside under a hidden name, synced and renamed: from then on
+The order is what makes a crash harmless. A file is written in the workspace, synced and renamed: from then on
 readers take that day from it and skip the day in the segment. When every day of the segment has its file, and what was
 no charge is in quarantine, the segment goes. Whoever comes after a crash finds either name and goes on.
 """
@@ -8,7 +8,6 @@ no charge is in quarantine, the segment goes. Whoever comes after a crash finds 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -18,6 +17,7 @@ from spanledger.ledger import _parquet
 from spanledger.ledger._files import (
     QUARANTINE,
     charge_id_in,
+    is_padded,
     partition,
     raw_lines,
     rescued,
@@ -25,6 +25,7 @@ from spanledger.ledger._files import (
     sealed_days,
 )
 from spanledger.ledger._locks import held, sync
+from spanledger.ledger._workspace import workspace
 from spanledger.ledger.engines.duckdb import DuckDB
 
 
@@ -46,33 +47,44 @@ def seal(root: Path, segments: Iterable[Path] | None = None) -> Sealing:
 
     Raises `LedgerError` where a segment does not come out whole; it is left as it is.
     """
-    database = DuckDB(threads=1)
-    paths = [segment.path for segment in scan(root).open] if segments is None else segments
+    paths = [segment.path for segment in scan(root).open] if segments is None else list(segments)
+    if not paths:
+        return Sealing()
     done = Sealing()
-    for path in paths:
-        with held(path) as mine:
-            done = done.plus(_one(database, root, path) if mine else Sealing(in_use=path.exists()))
+    with workspace(root) as scratch:
+        database = DuckDB(threads=1, spill=scratch)
+        for path in paths:
+            with held(path) as mine:
+                done = done.plus(_one(database, root, path, scratch) if mine else Sealing(in_use=path.exists()))
     return done
 
 
-def _one(database: DuckDB, root: Path, path: Path) -> Sealing:
-    with tempfile.TemporaryDirectory(prefix="spanledger-") as scratch:
-        good, bad = sorted_lines(path)
-        copy = Path(scratch) / path.name
-        write(copy, good)
-        read = _parquet.load(database, copy)
-        if read != len(good):
-            known = _parquet.loaded_ids(database)
-            bad += [line for line in good if charge_id_in(line) not in known]
-            good = [line for line in good if charge_id_in(line) in known]
+def _one(database: DuckDB, root: Path, path: Path, scratch: Path) -> Sealing:
+    good, bad = _loaded(database, path, scratch)
     for day in _parquet.loaded_days(database):
         if day not in sealed_days(root, path.stem):
-            _day(database, root, path.stem, day)
+            _day(database, root, path.stem, day, scratch)
     if bad:
-        _quarantine(root, path.stem, bad)
+        _quarantine(root, path.stem, bad, scratch)
     path.unlink()
     sync(path.parent)
-    return Sealing(1, len(good), len(bad))
+    return Sealing(1, good, len(bad))
+
+
+def _loaded(database: DuckDB, path: Path, scratch: Path) -> tuple[int, list[bytes]]:
+    """Loads a segment; says how many lines are charges, and which are none. Only one that has such is copied first."""
+    good, bad = sorted_lines(path)
+    source = path
+    if bad or is_padded(path):
+        write(source := scratch / path.name, good)
+    read = _parquet.load(database, source)
+    if source != path:
+        source.unlink()
+    if read == len(good):
+        return read, bad
+    known = _parquet.loaded_ids(database)
+    refused = [line for line in good if charge_id_in(line) not in known]
+    return len(good) - len(refused), bad + refused
 
 
 def sorted_lines(path: Path) -> tuple[list[bytes], list[bytes]]:
@@ -96,12 +108,12 @@ def write(path: Path, lines: Iterable[bytes]) -> None:
         file.writelines(line + b"\n" for line in lines)
 
 
-def _day(database: DuckDB, root: Path, name: str, day: date) -> None:
+def _day(database: DuckDB, root: Path, name: str, day: date, scratch: Path) -> None:
     folder = partition(root, day)
     folder.parent.mkdir(mode=0o700, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
-    _parquet.write_day(database, day, publishing := folder / f".{name}.tmp")
-    publish(publishing, folder / f"{name}.parquet")
+    _parquet.write_day(database, day, beside := scratch / f"{name}.parquet")
+    publish(beside, folder / f"{name}.parquet")
 
 
 def publish(beside: Path, path: Path) -> None:
@@ -113,8 +125,8 @@ def publish(beside: Path, path: Path) -> None:
     sync(path.parent.parent)
 
 
-def _quarantine(root: Path, name: str, lines: Iterable[bytes]) -> None:
+def _quarantine(root: Path, name: str, lines: Iterable[bytes], scratch: Path) -> None:
     folder = root / QUARANTINE
     folder.mkdir(mode=0o700, exist_ok=True)
-    write(beside := folder / f".{name}.tmp", lines)
+    write(beside := scratch / f"{name}.quarantine", lines)
     publish(beside, folder / f"{name}.jsonl")

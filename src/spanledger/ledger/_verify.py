@@ -13,6 +13,7 @@ from spanledger.ledger._files import OPEN, SEALED, Files, Sealed, scan
 from spanledger.ledger._health import Health, health
 from spanledger.ledger._locks import held
 from spanledger.ledger._seal import seal
+from spanledger.ledger._workspace import abandoned, remove_abandoned
 from spanledger.ledger.engines.duckdb import DuckDB, every_row, in_force, parquet
 
 STALE_SECONDS: Final = 3600
@@ -68,7 +69,7 @@ def repair(root: Path) -> list[str]:
 
     Returns what was done, a sentence each.
     """
-    told = [f"removed {path}: left by a process that died" for path in _remove_stale(root)]
+    told = [f"removed {path}: left by a process that died" for path in [*_remove_stale(root), *remove_abandoned(root)]]
     sealed = seal(root)
     if sealed.segments:
         told.append(f"sealed {sealed.segments} segments, {sealed.quarantined} lines in quarantine")
@@ -147,7 +148,7 @@ def _notes(root: Path, state: Health) -> Iterator[str]:
         yield f"note: {state.torn} torn last lines: their processes died before the charge was acknowledged"
     if state.lost:
         yield f"note: processes reported {state.lost} lost charges"
-    for path in _stale(root):
+    for path in [*_stale(root), *abandoned(root)]:
         yield f"note: {path} was left by a process that died; `spanledger repair` removes it"
 
 

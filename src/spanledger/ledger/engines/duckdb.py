@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -93,11 +93,13 @@ NO_FACTS: Final[Mapping[Path, Facts]] = {}
 class DuckDB:
     """A connection of its own to an in-memory DuckDB, made anew after a fork."""
 
-    def __init__(self, threads: int | None = None, memory: str = MEMORY) -> None:
+    def __init__(self, threads: int | None = None, memory: str = MEMORY, spill: Path | None = None) -> None:
+        """`spill` is the directory for what does not fit into memory, by default one of the system's."""
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._process = 0
         self._threads = threads
         self._memory = memory
+        self._spill = spill
         self._facts: dict[Path, Facts] = {}
 
     def dialect(self) -> Dialect:
@@ -149,11 +151,11 @@ class DuckDB:
         """The connection of this process. Raises `MissingExtraError` where DuckDB is not installed."""
         if self._connection is None or self._process != os.getpid():
             _abandoned.append(self._connection)
-            self._connection, self._process = _connect(self._threads, self._memory), os.getpid()
+            self._connection, self._process = _connect(self._threads, self._memory, self._spill), os.getpid()
         return self._connection
 
 
-def _connect(threads: int | None, memory: str) -> duckdb.DuckDBPyConnection:
+def _connect(threads: int | None, memory: str, spill: Path | None) -> duckdb.DuckDBPyConnection:
     try:
         import duckdb
         import pyarrow as pa  # noqa: F401 -- said here, before a question is half answered
@@ -161,7 +163,7 @@ def _connect(threads: int | None, memory: str) -> duckdb.DuckDBPyConnection:
         raise MissingExtraError(error.name or "duckdb", "ledger") from error
     settings: dict[str, Any] = {
         "autoinstall_known_extensions": False,
-        "temp_directory": str(Path(tempfile.gettempdir()) / f"spanledger-{os.getpid()}"),
+        "temp_directory": str(spill / "spill") if spill else _temporary(),
         "preserve_insertion_order": False,
         "memory_limit": memory,
         **({"threads": threads} if threads else {}),
@@ -171,6 +173,14 @@ def _connect(threads: int | None, memory: str) -> duckdb.DuckDBPyConnection:
     connection.execute("SET enable_progress_bar = false")  # it would stand in the middle of a report on standard output
     connection.execute("SET parquet_metadata_cache = true")  # no setting of `connect` in 1.5: Parquet is not loaded yet
     return connection
+
+
+def _temporary() -> str:
+    """A directory of the system's; none in a container without one, where a question that outgrows memory fails."""
+    try:
+        return str(Path(tempfile.gettempdir()) / f"spanledger-{os.getpid()}")
+    except FileNotFoundError:
+        return ""
 
 
 def _errors() -> type[Exception]:
@@ -260,17 +270,17 @@ def open_rows(paths: Sequence[Path], *, extra: bool = False, without: Sequence[d
     return f"SELECT {', '.join([*columns, _EXTRA])} FROM ({source}) WHERE {known}"
 
 
-def readable(files: Files, scratch: Path) -> Files:
-    """The files with each segment as DuckDB can read it."""
+def readable(files: Files, scratch: Callable[[], Path]) -> Files:
+    """The files with each segment as DuckDB can read it; `scratch` makes a directory for the copy of one."""
     segments = (segment._replace(path=_unpadded(segment.path, scratch)) for segment in files.open)
     return files._replace(open=tuple(segments))
 
 
-def _unpadded(path: Path, scratch: Path) -> Path:
+def _unpadded(path: Path, scratch: Callable[[], Path]) -> Path:
     """The segment itself, or a copy of its charges where it is padded with zero bytes, which DuckDB does not read."""
     if not is_padded(path):
         return path
-    copy = scratch / path.name
+    copy = scratch() / path.name
     with copy.open("wb") as out:
         out.writelines(line + b"\n" for line in lines_of(path))
     return copy
