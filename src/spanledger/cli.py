@@ -34,6 +34,7 @@ PLACES: Final = {
     "import": Place("spanledger._import_cli", "charges from an archive of spans"),
     "seal": Place("spanledger.ledger._keeping_cli", "turns closed segments into Parquet, merges past days"),
     "ship": Place("spanledger.ledger._keeping_cli", "copies sealed files to an object store or another place"),
+    "load": Place("spanledger.ledger._keeping_cli", "brings sealed files into a PostgreSQL server"),
     "verify": Place("spanledger.ledger._keeping_cli", "reads every file of a ledger and says what is wrong"),
     "forget": Place("spanledger.ledger._keeping_cli", "erases a person from a ledger, with proof"),
     "repair": Place("spanledger.ledger._keeping_cli", "puts right what verify finds"),

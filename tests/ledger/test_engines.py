@@ -10,6 +10,7 @@ import pytest
 from spanledger import Ledger
 from spanledger.errors import LedgerError
 from spanledger.ledger._compact import compact
+from spanledger.ledger._load import load
 from spanledger.ledger._seal import seal
 
 QUESTIONS = {
@@ -23,6 +24,8 @@ QUESTIONS = {
     "everything": {"by": []},
     "the first": {"by": "team", "limit": 1},
     "history": {"by": "team", "history": True},
+    "unit": {"by": ["unit", "team"]},
+    "a pattern": {"by": "team", "where": r"tag:path like 'C:\_%' or team like 'gr_wth'"},
 }
 
 
@@ -42,10 +45,16 @@ def spark():
     session.stop()
 
 
-@pytest.fixture(params=["clickhouse", pytest.param("spark", marks=pytest.mark.filterwarnings("ignore"))])
+@pytest.fixture
+def postgresql(postgres_server, filled):
+    load(filled.path, postgres_server)
+    return postgres_server
+
+
+@pytest.fixture(params=["clickhouse", pytest.param("spark", marks=pytest.mark.filterwarnings("ignore")), "postgresql"])
 def engine(request):
-    if request.param == "spark":
-        return request.getfixturevalue("spark")
+    if request.param != "clickhouse":
+        return request.getfixturevalue(request.param)
     pytest.importorskip("chdb")
     return request.param
 
@@ -80,7 +89,7 @@ def test_charges_are_the_same_rows(filled, engine):
 
 def test_a_ledger_without_a_sealed_day_and_an_unknown_engine_are_said(ledger, write_segment, row):
     write_segment([row()])
-    with pytest.raises(LedgerError, match="engine: takes duckdb, clickhouse, spark or an engine, not 'oracle'"):
+    with pytest.raises(LedgerError, match=r"engine: takes duckdb, clickhouse, spark, .* or an engine, not 'oracle'"):
         Ledger(ledger.path, "oracle")
     with pytest.raises(LedgerError, match="run `spanledger seal` first"):
         Ledger(ledger.path, "clickhouse").cost()

@@ -18,6 +18,7 @@ def add_commands(commands: Commands) -> None:
     _add_seal(commands)
     _add_forget(commands)
     _add_ship(commands)
+    _add_load(commands)
     for name, about, run in (
         ("verify", "reads every file and says what is wrong: exit code 1 if anything is", _verify),
         ("repair", "puts right what `verify` finds, as far as nothing is lost by it", _repair),
@@ -58,6 +59,21 @@ def _ship(asked: argparse.Namespace) -> int:
 
     done = ship(asked.ledger, asked.destination)
     print(f"shipped {done.files} files, {done.bytes} bytes; {done.there} were there, {done.replaced} replaced went")
+    return 0
+
+
+def _add_load(commands: Commands) -> None:
+    parser = commands.add_parser("load", help="brings sealed files into a PostgreSQL server; resumable")
+    parser.add_argument("ledger", metavar="LEDGER", type=Path, help="the ledger directory")
+    parser.add_argument("address", metavar="ADDRESS", help="postgresql://USER@HOST/DATABASE")
+    parser.set_defaults(run=_load)
+
+
+def _load(asked: argparse.Namespace) -> int:
+    from spanledger.ledger._load import load
+
+    done = load(asked.ledger, asked.address)
+    print(f"loaded {done.files} files, {done.charges} charges; {done.there} were there")
     return 0
 
 

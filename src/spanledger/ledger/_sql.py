@@ -60,6 +60,10 @@ class Dialect:
         escaped = identifier.replace('"', '""')
         return f'"{escaped}"'
 
+    def pattern(self, value: str) -> str:
+        """What `like` compares with: a backslash stands for itself, so it is doubled where it escapes."""
+        return value
+
     def lookup(self, column: str, key: str) -> str:
         """The value of `key` in a map column, NULL where it is absent."""
         return f"{column}[{self.bind(key)}]"
@@ -84,7 +88,7 @@ class Dialect:
         """`source` with one row for each unit of each charge: `unit`, its `quantity` and `unit_cost`."""
         keys = "list_distinct(list_concat(map_keys(coalesce(usage, MAP {})), map_keys(coalesce(costs, MAP {}))))"
         inner = f"SELECT *, unnest({keys}) AS unit FROM {source}"
-        return f"(SELECT *, usage[unit] AS quantity, costs[unit] AS unit_cost FROM ({inner}))"
+        return f"(SELECT *, usage[unit] AS quantity, costs[unit] AS unit_cost FROM ({inner})) AS by_unit"
 
 
 def render_field(field: Field, dialect: Dialect) -> str:
@@ -139,7 +143,7 @@ class _Rendering:
 
     def _compared(self, where: Compare | In, *, negated: bool) -> str:
         values = where.values if isinstance(where, In) else (where.value,)
-        bound = [self._dialect.bind(fitted(self._fields[where.field], value)) for value in values]
+        bound = [self._dialect.bind(self._operand(where, value)) for value in values]
         if not bound:
             return "TRUE" if negated else "FALSE"
         op = "IN" if isinstance(where, In) else where.op
@@ -147,6 +151,11 @@ class _Rendering:
         left = self._expression(where.field)
         test = f"{left} {_NEGATED[op] if negated else op.upper()} {right}"
         return f"({test} OR {left} IS NULL)" if negated is not (op == "!=") else test
+
+    def _operand(self, where: Compare | In, value: Value) -> Value:
+        operand = fitted(self._fields[where.field], value)
+        is_pattern = isinstance(where, Compare) and where.op == "like"
+        return self._dialect.pattern(operand) if is_pattern and isinstance(operand, str) else operand
 
     def _expression(self, name: str) -> str:
         return render_field(self._fields[name], self._dialect)
@@ -211,9 +220,9 @@ def charges(source: str, fields: Sequence[Field], clause: str, limit: int | None
     columns = ", ".join(f"{render_field(field, dialect)} AS {dialect.name(field.name)}" for field in fields)
     rows = f"SELECT {columns}, started_at AS _at, charge_id AS _id FROM {source} WHERE {clause}"
     if limit is not None:
-        rows = f"SELECT * FROM ({rows}) ORDER BY _at DESC, _id DESC LIMIT {int(limit)}"
+        rows = f"SELECT * FROM ({rows}) AS found ORDER BY _at DESC, _id DESC LIMIT {int(limit)}"
     names = ", ".join(dialect.name(field.name) for field in fields)
-    return f"SELECT {names} FROM ({rows}) ORDER BY _at, _id"
+    return f"SELECT {names} FROM ({rows}) AS chosen ORDER BY _at, _id"
 
 
 def tag_names(source: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from spanledger.errors import LedgerError
 
@@ -32,14 +32,33 @@ class Engine(Protocol):
         """The rows of a question as an Arrow table. Raises `LedgerError` with the engine's own words."""
 
 
-ENGINES: Final = {"clickhouse": "ClickHouse", "spark": "Spark"}
-"""The engines beside DuckDB, each in the module of its name."""
+class Place(NamedTuple):
+    """Where an engine lives; `address` says that it has one, `name://...`: it must, it may, or it must not."""
+
+    module: str
+    name: str
+    address: bool | None = False
+
+
+ENGINES: Final = {
+    "clickhouse": Place("clickhouse", "ClickHouse"),
+    "spark": Place("spark", "Spark", address=None),
+    "postgresql": Place("postgres", "Postgres", address=True),
+}
+"""The engines beside DuckDB."""
 
 
 def engine_of(name: str) -> Engine:
-    """The engine of a name. Raises `LedgerError` that names the choices."""
-    if name not in ENGINES:
-        msg = f"engine: takes duckdb, {', '.join(ENGINES)} or an engine, not {name!r}"
+    """The engine of a name or an address. Raises `LedgerError` that names the choices."""
+    scheme, is_address, _ = name.partition("://")
+    place = ENGINES.get(scheme)
+    if place is None or place.address not in (None, bool(is_address)):
+        msg = f"engine: takes duckdb, {', '.join(map(_form, ENGINES))} or an engine, not {name!r}"
         raise LedgerError(msg)
-    found: Engine = getattr(import_module(f"{__name__}.{name}"), ENGINES[name])()
+    made = getattr(import_module(f"{__name__}.{place.module}"), place.name)
+    found: Engine = made(name) if is_address else made()
     return found
+
+
+def _form(name: str) -> str:
+    return {True: f"{name}://...", None: f"{name}, {name}://...", False: name}[ENGINES[name].address]

@@ -56,6 +56,10 @@ class ClickHouseDialect(Dialect):
         kind = next(sql for python, sql in _TYPES if isinstance(value, python))
         return f"{{p{len(self.params)}:{kind}}}"
 
+    def pattern(self, value: str) -> str:
+        """A backslash stands for itself."""
+        return value.replace("\\", "\\\\")
+
     def lookup(self, column: str, key: str) -> str:
         """The value, or NULL where the map has no such key."""
         bound = self.bind(key)
@@ -73,6 +77,17 @@ class ClickHouseDialect(Dialect):
     def money(self, expression: str) -> str:
         """An exact amount, or NULL."""
         return f"CAST({expression} AS Nullable(Decimal(38, 15)))"
+
+    def by_unit(self, source: str) -> str:
+        """One row for each key of either map; `arrayJoin` is what others call unnest."""
+        inner = f"SELECT *, arrayJoin(arrayDistinct(arrayConcat(mapKeys(usage), mapKeys(costs)))) AS unit FROM {source}"
+        amounts = (f"if(mapContains({column}, unit), {column}[unit], NULL)" for column in ("usage", "costs"))
+        quantity, unit_cost = amounts
+        return f"(SELECT *, {quantity} AS quantity, {unit_cost} AS unit_cost FROM ({inner}) AS units) AS by_unit"
+
+    def quantity(self, expression: str) -> str:
+        """An exact quantity, or NULL."""
+        return f"CAST({expression} AS Nullable(Decimal(38, 9)))"
 
 
 class ClickHouse:

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from spanledger import _schema
+from spanledger._types import COLUMNS
 from spanledger.errors import LedgerError, MissingExtraError
 from spanledger.ledger._sql import Dialect
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_KINDS: Final = {
+    _schema.Text: "STRING",
+    _schema.Integer: "BIGINT",
+    _schema.Flag: "BOOLEAN",
+    _schema.Millis: "DOUBLE",
+    _schema.Instant: "TIMESTAMP_NTZ",
+    _schema.Money: "DECIMAL(38, 15)",
+    _schema.TextMap: "MAP<STRING, STRING>",
+    _schema.MoneyMap: "MAP<STRING, DECIMAL(38, 15)>",
+    _schema.QuantityMap: "MAP<STRING, DECIMAL(28, 9)>",
+    _schema.TextList: "ARRAY<STRING>",
+}
+_SCHEMA: Final = ", ".join(f"{column.name} {_KINDS[type(column)]}" for column in COLUMNS)
+"""The columns of a charge, whatever columns and widths a file has: Spark need not open every file to find out."""
 
 
 class SparkDialect(Dialect):
@@ -25,16 +42,31 @@ class SparkDialect(Dialect):
         """An identifier, in backticks."""
         return f"`{identifier.replace('`', '``')}`"
 
+    def pattern(self, value: str) -> str:
+        """A backslash stands for itself."""
+        return value.replace("\\", "\\\\")
+
     def truncated(self, column: str, part: str) -> str:
         """The instant cut to its period."""
         return f"CAST(date_trunc('{part}', {column}) AS {'TIMESTAMP_NTZ' if part == 'hour' else 'DATE'})"
 
+    def by_unit(self, source: str) -> str:
+        """One row for each key of either map; `explode` is what others call unnest."""
+        keys = ", ".join(f"coalesce(map_keys({column}), array())" for column in ("usage", "costs"))
+        inner = f"SELECT *, explode(array_distinct(concat({keys}))) AS unit FROM {source}"
+        return f"(SELECT *, usage[unit] AS quantity, costs[unit] AS unit_cost FROM ({inner}) AS units) AS by_unit"
+
 
 class Spark:
-    """Needs `pyspark` 4 and Java. `session` is a `SparkSession` in UTC, by default the active one."""
+    """Needs `pyspark` 4 and Java.
+
+    `session` is a `SparkSession` in UTC, or the address of a master such as `spark://host:7077`; by default the session
+    that is active, or one on this machine.
+    """
 
     def __init__(self, session: Any = None) -> None:
-        self._session = session
+        self._master = session if isinstance(session, str) else None
+        self._session = None if self._master else session
 
     def dialect(self) -> Dialect:
         """Spark's."""
@@ -42,9 +74,8 @@ class Spark:
 
     def rows(self, paths: Sequence[Path]) -> str:
         """A SELECT over a temporary view of the files, as Spark itself reads Parquet."""
-        self.session.read.option("mergeSchema", "true").parquet(*map(str, paths)).createOrReplaceTempView(
-            "sealed_charges"
-        )
+        files = self.session.read.schema(_SCHEMA).parquet(*map(str, paths))
+        files.createOrReplaceTempView("sealed_charges")
         return "SELECT * FROM sealed_charges"
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> pa.Table:
@@ -65,6 +96,6 @@ class Spark:
                 from pyspark.sql import SparkSession
             except ImportError as error:
                 raise MissingExtraError(error.name or "pyspark", "spark") from error
-            builder = SparkSession.builder.config("spark.sql.session.timeZone", "UTC")
-            self._session = builder.appName("spanledger").getOrCreate()
+            builder = SparkSession.builder.config("spark.sql.session.timeZone", "UTC").appName("spanledger")
+            self._session = (builder.master(self._master) if self._master else builder).getOrCreate()
         return self._session

@@ -1,0 +1,198 @@
+"""PostgreSQL: a server that `spanledger load` has brought sealed files to.
+
+Money is `numeric`, which PostgreSQL adds exactly. Maps are `jsonb` with every value as text, so that no reader makes
+floats of amounts. Text sorts by its bytes, as everywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from spanledger import _schema
+from spanledger._types import COLUMNS
+from spanledger.errors import LedgerError, MissingExtraError
+from spanledger.ledger._sql import Dialect
+
+if TYPE_CHECKING:
+    import psycopg
+    import pyarrow as pa
+
+_KINDS: Final = {
+    _schema.Text: 'text COLLATE "C"',
+    _schema.Integer: "bigint",
+    _schema.Flag: "boolean",
+    _schema.Millis: "double precision",
+    _schema.Instant: "timestamp",
+    _schema.Money: "numeric(38, 15)",
+    _schema.TextList: "text[]",
+    **dict.fromkeys((_schema.TextMap, _schema.MoneyMap, _schema.QuantityMap), "jsonb"),
+}
+_NAMES: Final = ", ".join(column.name for column in COLUMNS)
+_TABLES: Final = f"""
+CREATE SCHEMA IF NOT EXISTS spanledger;
+CREATE TABLE IF NOT EXISTS spanledger.files (id serial PRIMARY KEY, name text NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS spanledger.charges ({
+    ", ".join(f"{column.name} {_KINDS[type(column)]}" for column in COLUMNS)
+}, file integer NOT NULL REFERENCES spanledger.files);
+CREATE INDEX IF NOT EXISTS charges_started_at ON spanledger.charges USING brin (started_at);
+CREATE INDEX IF NOT EXISTS charges_file ON spanledger.charges USING brin (file);
+"""
+"""What a server needs. Files come in order of time, so that a few kilobytes of BRIN find a period."""
+
+CSV_NULL: Final = "\\N"
+_COPY: Final = f"COPY spanledger.charges ({_NAMES}, file) FROM STDIN (FORMAT csv, NULL '{CSV_NULL}')"
+_ENTER: Final = "INSERT INTO spanledger.files (name) VALUES ($1) ON CONFLICT DO NOTHING RETURNING id"
+_CHUNK: Final = 1 << 20
+_ALONE: Final = 0x5FA7_1ED6
+"""The number of the server's lock under which the tables are made: two that make them at once would both fail."""
+
+_MAPS: Final = {column.name: column for column in COLUMNS if _KINDS[type(column)] == "jsonb"}
+_PLACES: Final = {_schema.MoneyMap: (38, 15), _schema.QuantityMap: (28, 9)}
+_NUMERIC, _JSONB, _TEXTS = 1700, 3802, 1009
+_ARROW: Final = {
+    16: "bool",
+    20: "int64",
+    21: "int64",
+    23: "int64",
+    25: "string",
+    701: "double",
+    1043: "string",
+    1082: "date32",
+    1114: "timestamp[us]",
+}
+"""The Arrow type of each type that answers have, by the number that PostgreSQL gives it."""
+
+
+class PostgresDialect(Dialect):
+    """Maps are JSON, and a function that gives several rows stands beside the table."""
+
+    def lookup(self, column: str, key: str) -> str:
+        """The value, or NULL where the object has no such key."""
+        return f"({column} ->> {self.bind(key)})"
+
+    def pattern(self, value: str) -> str:
+        """A backslash stands for itself."""
+        return value.replace("\\", "\\\\")
+
+    def by_unit(self, source: str) -> str:
+        """One row for each key of either object."""
+        keys = " UNION ".join(f"SELECT jsonb_object_keys(coalesce({name}, '{{}}'))" for name in ("usage", "costs"))
+        amounts = (
+            "CAST(usage ->> unit AS numeric(28, 9)) AS quantity, CAST(costs ->> unit AS numeric(38, 15)) AS unit_cost"
+        )
+        return f"(SELECT *, {amounts} FROM {source} CROSS JOIN LATERAL ({keys}) AS keys (unit)) AS by_unit"
+
+
+class Postgres:
+    """A server at `address`, such as `postgresql://finance@db/costs`. Needs `psycopg` 3."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def dialect(self) -> Dialect:
+        """PostgreSQL's."""
+        return PostgresDialect()
+
+    def rows(self, paths: Sequence[Path]) -> str:
+        """A SELECT of the rows that came with these files. Raises `LedgerError` where one was not loaded."""
+        names = [name_of(path) for path in paths]
+        with self._connected() as connection:
+            loaded = _loaded(connection)
+        if missing := [name for name in names if name not in loaded]:
+            msg = f"{missing[0]} and {len(missing) - 1} more sealed files are not at the server: run `spanledger load`"
+            raise LedgerError(msg)
+        numbers = ", ".join(str(loaded[name]) for name in names)
+        return f"SELECT {_NAMES} FROM spanledger.charges WHERE file IN ({numbers})"
+
+    def query(self, sql: str, params: Sequence[Any] = ()) -> pa.Table:
+        """The answer, as Arrow."""
+        with self._connected() as connection:
+            connection.read_only = True
+            answer = connection.execute(sql, params)
+            return _table(answer.description or (), answer.fetchall() if answer.description else [])
+
+    def prepare(self) -> Mapping[str, int]:
+        """Makes the tables where there are none; returns the names of the files that were loaded."""
+        with self._connected() as connection:
+            connection.execute("SELECT pg_advisory_xact_lock($1)", [_ALONE])
+            for statement in filter(str.strip, _TABLES.split(";")):
+                connection.execute(statement)
+            return _loaded(connection)
+
+    def take(self, name: str, replaces: Sequence[str], rows: Callable[[int], Path]) -> int | None:
+        """Loads one file and drops those that it replaces, all or nothing; returns the rows, `None` where it was there.
+
+        `rows` writes them as CSV, the number that the file is given in the last column.
+        """
+        with self._connected() as connection, connection.cursor() as cursor:
+            cursor.execute(_ENTER, [name])
+            number = cursor.fetchone()
+            if number is None:  # another process is done with it meanwhile
+                return None
+            with rows(number[0]).open("rb") as file, cursor.copy(_COPY) as copy:
+                while chunk := file.read(_CHUNK):
+                    copy.write(chunk)
+            count: int = cursor.rowcount
+            gone = "SELECT id FROM spanledger.files WHERE name = ANY($1)"
+            cursor.execute(f"DELETE FROM spanledger.charges WHERE file IN ({gone})", [list(replaces)])
+            cursor.execute("DELETE FROM spanledger.files WHERE name = ANY($1)", [list(replaces)])
+            return count
+
+    @contextmanager
+    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
+        """A connection for one transaction. Raises `LedgerError` with the server's own words."""
+        try:
+            import psycopg
+        except ImportError as error:
+            raise MissingExtraError(error.name or "psycopg", "postgresql") from error
+        try:
+            with psycopg.connect(self._address, cursor_factory=psycopg.RawCursor) as connection:
+                yield connection
+        except psycopg.Error as error:
+            msg = f"the ledger cannot answer: {error}"
+            raise LedgerError(msg) from error
+
+
+def name_of(path: Path) -> str:
+    """What a sealed file is called wherever it goes: `date=DAY/NAME`."""
+    return "/".join(path.parts[-2:])
+
+
+def _loaded(connection: psycopg.Connection[Any]) -> dict[str, int]:
+    if not connection.execute("SELECT to_regclass('spanledger.files')").fetchall()[0][0]:
+        return {}
+    return dict(connection.execute("SELECT name, id FROM spanledger.files").fetchall())
+
+
+def _table(described: Sequence[psycopg.Column], rows: Sequence[Sequence[Any]]) -> pa.Table:
+    import pyarrow as pa
+
+    columns = [_array(column, [row[place] for row in rows]) for place, column in enumerate(described)]
+    return pa.Table.from_arrays(columns, names=[column.name for column in described])
+
+
+def _array(column: psycopg.Column, values: list[Any]) -> pa.Array:
+    import pyarrow as pa
+
+    if column.type_code == _JSONB and column.name in _MAPS:
+        return _map_array(_MAPS[column.name], values)
+    if column.type_code == _NUMERIC and column.scale is not None:
+        return pa.array(values, pa.decimal128(38, column.scale))
+    if column.type_code == _TEXTS:
+        return pa.array(values, pa.list_(pa.string()))
+    name = _ARROW.get(column.type_code)
+    return pa.array(values, pa.type_for_alias(name)) if name else pa.array(values)
+
+
+def _map_array(column: _schema.Column[Any], values: list[Any]) -> pa.Array:
+    import pyarrow as pa
+
+    places = _PLACES.get(type(column))
+    kind = pa.decimal128(*places) if places else pa.string()
+    read = Decimal if places else str
+    entries = [value and [(key, one and read(one)) for key, one in value.items()] for value in values]
+    return pa.array(entries, pa.map_(pa.string(), kind))
