@@ -175,10 +175,15 @@ def estimate(text: str, model: str) -> Estimate:
     sample, scale = _sampled(text)
     count = _vocabulary.counter(family) if known else None
     if count is not None:
-        return Estimate(round(count(sample) * scale), f"tiktoken/{family}")
+        return Estimate(_at_least_one(count(sample) * scale, text), f"tiktoken/{family}")
     weight = weights()[family]
     error = f"about {weight['error']['mean']:.0f} %" if known else "its tokenizer is not public"
-    return Estimate(round(tokens_of(features(sample), weight) * scale), f"classes/1, {error}")
+    return Estimate(_at_least_one(tokens_of(features(sample), weight) * scale, text), f"classes/1, {error}")
+
+
+def _at_least_one(tokens: float, text: str) -> int:
+    """A whole number of tokens: no text is so short that it has none."""
+    return max(round(tokens), bool(text))
 
 
 def _sampled(text: str) -> tuple[str, float]:

@@ -44,6 +44,7 @@ SILENT: Final = frozenset(
         "cache_control",
         "cachePoint",
         "status",
+        "stop_reason",
     }
     | {"signature", "encrypted_content", "format", "detail", "mimeType", "mime_type", "media_type"}
 )
@@ -85,7 +86,7 @@ def completed(tally: Tally, reading: Reading) -> Reading:
         return reading
     units = dict(reading.usage.units) if reading.usage else {}
     model = reading.response_model or call.request.model or ""
-    output = estimate("".join(tally.state.get("_text", ())), model)
+    output = estimate("".join(_texts(tally.state.get("_text"), [])), model)
     prompt = None if "input" in units else prompt_of(call.request.body)
     if prompt is not None:
         units["input"] = _input(prompt, model).tokens

@@ -21,6 +21,7 @@ class Answer(NamedTuple):
     content_type: str = "application/json"
     status: int = 200
     cut: bool = False
+    encoding: str = "identity"
 
     @property
     def content(self):
@@ -52,6 +53,7 @@ class Canned:
                 answer = owner.answers.popleft()
                 self.send_response(answer.status)
                 self.send_header("content-type", answer.kind)
+                self.send_header("content-encoding", answer.encoding)
                 self.send_header("content-length", str(len(answer.content)))
                 self.end_headers()
                 self.close_connection = answer.cut
@@ -67,8 +69,8 @@ class Canned:
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
 
-    def answer(self, body, content_type="application/json", status=200, *, cut=False):
-        self.answers.append(Answer(body, content_type, status, cut))
+    def answer(self, body, content_type="application/json", status=200, *, cut=False, encoding="identity"):
+        self.answers.append(Answer(body, content_type, status, cut, encoding))
 
     def close(self):
         self._http.shutdown()

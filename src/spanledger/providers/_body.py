@@ -40,7 +40,7 @@ def bodies_of(content: bytes, content_type: str, api: Metered) -> Iterable[Any]:
     if "json" in content_type and not api.lines and (whole := _as_object(content)):
         return (whole,)
     if content_type.startswith("text/event-stream") or ("json" in content_type and not api.lines):
-        return objects(BytesIO(content), b"data:")
+        return objects(content.splitlines(), b"data:")
     if api.lines:
         return objects(BytesIO(content), b"") if content[:64].lstrip()[:1] == b"{" else ()
     return api.decode(content, content_type) if api.decode is not None else ()
@@ -68,6 +68,7 @@ class WatchedBody:
         self._tally = tally
         self._tail = b""
         self._exhausted = False
+        self.show: Callable[[bytes], None] | None = None
 
     @property  # type: ignore[misc]  # `object` lets it be written, nobody does
     def __class__(self) -> type:  # httpx asks for its own stream classes before it reads or closes
@@ -80,6 +81,8 @@ class WatchedBody:
         try:
             for chunk in self._body:
                 self._tail = chunk[-4:]
+                if self.show is not None:
+                    self.show(chunk)
                 yield chunk
         except Exception as error:
             self._tally.end("failed", error)
@@ -91,6 +94,8 @@ class WatchedBody:
         try:
             async for chunk in chunks:
                 self._tail = chunk[-4:]
+                if self.show is not None:
+                    self.show(chunk)
                 yield chunk
         except Exception as error:
             self._tally.end("failed", error)
@@ -151,17 +156,21 @@ def _raising(sdk: str) -> BaseException | None:
 
 
 def _tee(response: Any, tally: Tally) -> None:
-    """Puts a tee behind the response's content decoder, so that every way of reading the body passes it."""
+    """Puts a tee where every way of reading the body passes it; behind the content decoder, where there is one."""
     reader = _reader_for(response.headers.get("content-type", ""), tally)
     if reader is None:
         return
     tally.sealed = True
-    response._decoder = TeeDecoder(response._get_content_decoder(), reader)
+    if response.headers.get("content-encoding", "identity") == "identity":
+        response.stream.show = _faults.guarded("read a raw body")(reader)
+    else:
+        response._decoder = TeeDecoder(response._get_content_decoder(), reader)
 
 
 def _reader_for(content_type: str, tally: Tally) -> Callable[[bytes], None] | None:
     api = tally.call.api
-    if content_type.startswith("text/event-stream") or api.lines:
+    text = tally.call.stream and "json" not in content_type and api.decode is None
+    if content_type.startswith("text/event-stream") or api.lines or text:
         reader = LineReader(tally, b"" if api.lines else b"data:")
         tally.unread = reader.rest
         return reader.feed
@@ -210,12 +219,13 @@ class LineReader:
         """Takes more bytes, cut anywhere."""
         if "_other" in self._tally.state:
             return
-        if b"\n" not in data:
+        if b"\n" not in data and b"\r" not in data:
             self._hold(data)
             return
-        *lines, rest = b"".join((*self._parts, data)).split(b"\n")
+        lines = b"".join((*self._parts, data)).splitlines()
         self._parts, self._size = [], 0
-        self._hold(rest)
+        if not data.endswith((b"\n", b"\r")):
+            self._hold(lines.pop())
         for found in objects(lines, self._prefix):
             self._tally.observe(found)
             if "_other" in self._tally.state:

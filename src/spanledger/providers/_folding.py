@@ -19,8 +19,8 @@ def merge_usage(state: State, usage: Any) -> None:
     state["usage"] = usage
 
 
-def see(state: State, seen: str) -> None:
-    """Remembers text for an estimate, until the response has ended."""
+def see(state: State, seen: Any) -> None:
+    """Remembers text, or what holds some, for an estimate, until the response has ended."""
     if "_text" in state:
         state["_text"].append(seen)
     else:

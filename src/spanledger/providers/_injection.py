@@ -28,6 +28,9 @@ HOSTS: Final[Mapping[str, str]] = {
 """Host suffixes that take `include_usage`, and the first API version that does. Groq, OpenRouter, Mistral and xAI
 report usage unasked; other hosts are asked only if the setting `include_usage_hosts` names them."""
 
+RAW: Final = "X-Stainless-Raw-Response"
+"""The header by which `with_streaming_response` tells the SDK's own client to leave a body unread."""
+
 APIS: Final = ("chat.completions", "completions")
 
 REFUSING_FIELDS: Final = ("data_sources",)
@@ -53,11 +56,16 @@ Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
 def ask(client: Any, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments | None:
     """The arguments of `request` with options that ask for usage; `None` where that is not wanted or not possible."""
     options = kwargs["options"] if "options" in kwargs else args[1]
-    asked = _asking(client, call, options)
+    asked = _asking(client, call, options) if _is_left_open(options, kwargs) else None
     if asked is None:
         return None
     call.hides_usage = True
     return (args, {**kwargs, "options": asked}) if "options" in kwargs else ((args[0], asked, *args[2:]), kwargs)
+
+
+def _is_left_open(options: Any, kwargs: Mapping[str, Any]) -> bool:
+    """Whether the SDK leaves the body to be read: one that it reads itself, as of a plain post, is read unhidden."""
+    return bool(kwargs.get("stream")) or (options.headers or {}).get(RAW) == "stream"
 
 
 def _asking(client: Any, call: Call, options: Any) -> Any:

@@ -113,13 +113,14 @@ class Stainless:
         if tags is None and not everything.metered:
             return None
         host, provider_name = self._identify(client)
+        request = _request_of(options)
         return Call(
             api,
             sdk=self.package,
             provider_name=provider_name,
-            request=_request_of(options),
+            request=request,
             server_address=host,
-            stream=_streams(options, kwargs),
+            stream=bool(kwargs.get("stream")) or request.body.get("stream") is True,
             native_span=getattr(client, NATIVE_SPANS, None) is not None,
             tags=tags,
         )
@@ -207,13 +208,6 @@ def _request_of(options: Any) -> Request:
         body = {**body, **extra}
     model = body.get("model")
     return Request(model if isinstance(model, str) else None, body, path=options.url)
-
-
-def _streams(options: Any, kwargs: Mapping[str, Any]) -> bool:
-    if kwargs.get("stream"):
-        return True
-    body = options.json_data
-    return isinstance(body, dict) and body.get("stream") is True
 
 
 def _meeting(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -42,13 +42,13 @@ def fold_messages(state: State, event: Body) -> None:
     elif kind == "message" or "usage" in event:
         _fold_message(state, event)
         state["_done"] = True
+        if "usage" not in state:
+            see(state, event.get("content"))
 
 
 def _fold_delta(state: State, delta: Any) -> None:
     if isinstance(delta, dict):
-        seen = delta.get("text") or delta.get("thinking") or delta.get("partial_json")
-        if seen.__class__ is str:
-            see(state, seen)
+        see(state, delta.get("text") or delta.get("thinking") or delta.get("partial_json"))
 
 
 def _fold_message(state: State, message: Any) -> None:

@@ -99,7 +99,7 @@ HEADERS: Mapping[str, str] = {
 CONVERSE_TEXT = paths("delta.text", "delta.toolUse.input", "delta.reasoningContent.text")
 INVOKE_TEXT = paths(
     *("delta.text", "delta.thinking", "delta.partial_json", "contentBlockDelta.delta.text"),
-    *("contentBlockDelta.delta.toolUse.input", "generation", "outputText"),
+    *("contentBlockDelta.delta.toolUse.input", "generation", "outputText", "outputs", "completion"),
 )
 """Where an event of a stream has text, for an estimate should the stream be broken off."""
 
@@ -171,7 +171,7 @@ def fold_invoke(state: State, event: Body) -> None:
     results = event.get("results")
     if isinstance(results, list):
         state["_titan_output"] = _titan_output(results)
-    if (seen := first(event, INVOKE_TEXT)).__class__ is str:
+    if (seen := first(event, INVOKE_TEXT)) is not None:
         see(state, seen)
 
 

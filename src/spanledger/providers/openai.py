@@ -86,7 +86,9 @@ def fold_chat(state: State, event: Body) -> None:
                 _fold_choice(state, choice)
 
 
-NAME, ARGUMENTS = paths("function.name", "function.arguments")
+SPOKEN = ("content", "refusal", "tool_calls", "function_call")
+THOUGHTS = ("reasoning_content", "reasoning")
+"""Where a message has text that is billed. Some hosts give the same thoughts under both names."""
 
 
 def _fold_choice(state: State, choice: Body) -> None:
@@ -94,12 +96,24 @@ def _fold_choice(state: State, choice: Body) -> None:
         state.setdefault("_finish", {})[str(choice.get("index", 0))] = reason
         state["_done"] = True
     delta = choice.get("delta")
-    seen = delta.get("content") or delta.get("reasoning_content") if isinstance(delta, dict) else choice.get("text")
-    if seen.__class__ is str:
-        see(state, seen)
-    elif isinstance(delta, dict) and isinstance(calls := delta.get("tool_calls"), list):
-        for call in calls:
-            see(state, "".join(value for value in (dig(call, NAME), dig(call, ARGUMENTS)) if isinstance(value, str)))
+    if delta.__class__ is dict:
+        if len(delta) == 1 and "content" in delta:  # nearly every chunk of a stream
+            see(state, delta["content"])
+        else:
+            _see_message(state, delta)
+    elif "usage" not in state and isinstance(message := choice.get("message"), dict):
+        _see_message(state, message)
+    else:
+        see(state, choice.get("text"))
+
+
+def _see_message(state: State, message: Body) -> None:
+    """All that a message or a part of one says."""
+    for name in SPOKEN:
+        if said := message.get(name):
+            see(state, said)
+    if thought := next(filter(None, map(message.get, THOUGHTS)), None):
+        see(state, thought)
 
 
 def read_chat(state: State, request: Request) -> Reading:
@@ -132,8 +146,8 @@ def fold_responses(state: State, event: Body) -> None:
         _fold_body(state, response, done=kind in TERMINAL)
     elif kind is None or "usage" in event:
         _fold_body(state, event, done=kind is None)
-    elif kind in TEXT_DELTAS and event.get("delta").__class__ is str:
-        see(state, event["delta"])
+    elif kind in TEXT_DELTAS:
+        see(state, event.get("delta"))
     elif kind == "error":
         state["_error"] = text(event.get("code")) or "error"
 
@@ -143,6 +157,8 @@ def _fold_body(state: State, body: Body, *, done: bool) -> None:
     merge_usage(state, body.get("usage"))
     if done:
         state["_done"] = True
+        if "usage" not in state and "_text" not in state:
+            see(state, body.get("output"))
 
 
 def read_responses(state: State, request: Request) -> Reading:
