@@ -1,14 +1,14 @@
 """Metrics of charges: sums that the SDK asks for when it exports, and histograms that it must be told.
 
-Counters are observable instruments over integers kept here: exact, about a microsecond a charge, and bounded in number
-whatever tags come. An attribute set of our own overflow is `other`, so totals by the first tags stay right where the
-SDK's limit of 2,000 sets would fold everything into one.
+A call only puts its row down; rows are counted in batches, at the latest when the SDK collects. Counters are observable
+instruments over integers kept here: exact, and bounded in number whatever tags come. An attribute set of our own
+overflow is `other`, so totals by the first tags stay right where the SDK's limit of 2,000 sets would fold everything
+into one.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
@@ -16,6 +16,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, NoOpMeterProvider, Observation
 from opentelemetry.metrics import _internal as _api
 
@@ -23,8 +24,9 @@ from spanledger._seen import Recent
 from spanledger._types import Row
 from spanledger._units import FEMTO, UNITS
 from spanledger.errors import ConfigurationError
-from spanledger.sinks._metric_names import ATTRIBUTES, DEFAULT_METRICS, METRICS, MODALITIES, PROFILES, Metric
+from spanledger.sinks._metric_names import ATTRIBUTES, CALL, DEFAULT_METRICS, METRICS, MODALITIES, PROFILES, Metric
 from spanledger.sinks._otel_names import SCHEMA_URL
+from spanledger.sinks._pending import MOST, Pending
 
 DEFAULT_METRIC_TAGS: Final = ("team", "feature", "environment")
 MOST_SERIES: Final = 1200
@@ -59,7 +61,7 @@ def no_health() -> Mapping[str, int]:
 
 
 class Totals:
-    """Exact sums by attribute set, monotonic, in bounded memory."""
+    """Exact sums by attribute set, monotonic, in bounded memory. One thread adds at a time, any may look."""
 
     def __init__(self, tags: tuple[str, ...], top: Mapping[str, int]) -> None:
         """`tags` in order of importance: the last one gives way to `other` first. `top` bounds the values of a tag."""
@@ -67,7 +69,6 @@ class Totals:
         self._top = {tag: Top(most) for tag, most in top.items()}
         self._series: dict[Key, Series] = {}
         self._unsure: Recent[Series] = Recent(4_000)
-        self._lock = threading.Lock()
         _forked(self)
 
     def add(self, row: Row) -> None:
@@ -80,12 +81,11 @@ class Totals:
         elif get("cost_status") not in SURE:
             self._unsure.put(row["charge_id"], counted)
         key = (*map(get, KEY), *self._tag_values(row, femtos))
-        with self._lock:
-            series = self._series.get(key)
-            if series is None:
-                series = self._admit(key)
-            for what, quantity in counted.items():
-                series[what] = series.get(what, 0) + quantity
+        series = self._series.get(key)
+        if series is None:
+            series = self._admit(key)
+        for what, quantity in counted.items():
+            series[what] = series.get(what, 0) + quantity
 
     def _tag_values(self, row: Row, femtos: int | None) -> Iterable[str | None]:
         rest = row.get("tags") or NONE
@@ -108,13 +108,11 @@ class Totals:
         return self._series.setdefault(least, {})
 
     def snapshot(self) -> list[tuple[Key, Series]]:
-        """Every series so far."""
-        with self._lock:
-            return [(key, dict(series)) for key, series in self._series.items()]
+        """Every series so far. A copy of a dict is one step, which no other thread and no collection interrupts."""
+        return [(key, series.copy()) for key, series in self._series.copy().items()]
 
     def restart(self) -> None:
         """A forked child counts its own charges only."""
-        self._lock = threading.Lock()
         self._series = {}
         self._unsure = Recent(4_000)
 
@@ -219,10 +217,16 @@ class Metrics:
         """Counts one charge, where somebody has set a meter provider."""
         provider = self._source.provider or getattr(_api, "_METER_PROVIDER", None)
         if provider is not self._known:
+            self.flush()
             self._instruments = self._made(provider)
             self._known = provider
         if self._instruments is not None:
-            self._instruments.record(row)
+            self._instruments.pending.put(row)
+
+    def flush(self) -> None:
+        """Gives the SDK what waits for a collection."""
+        if self._instruments is not None:
+            self._instruments.pending.drain()
 
     def _made(self, provider: MeterProvider | None) -> Instruments | None:
         if provider is None or isinstance(provider, NoOpMeterProvider):
@@ -237,29 +241,49 @@ class Metrics:
 
 
 class Instruments:
-    """The instruments of one meter."""
+    """The instruments of one meter, and the rows that they have not seen yet."""
 
     def __init__(self, meter: Meter, metrics: Iterable[Metric], totals: Totals, health: Health) -> None:
         self._totals = totals
         self._health = health
         self._histograms: list[tuple[Metric, Histogram]] = []
+        self._records = lru_cache(maxsize=4096)(self._records_of)
+        observed = 0
         for metric in metrics:
             if metric.kind == "histogram":
                 self._histograms.append((metric, _histogram(meter, metric)))
             else:
                 meter.create_observable_counter(metric.name, [self._observer(metric)], metric.unit, metric.description)
+                observed += 1
+        self.pending = Pending(self._record, MOST if observed else 1)  # where nothing is observed, no collection asks
 
-    def record(self, row: Row) -> None:
-        """Takes one charge."""
+    def _record(self, row: Row, context: Context) -> None:
         self._totals.add(row)
-        for metric, histogram in self._histograms:
-            for amount, extra in RECORDED[metric.value](row):
-                histogram.record(amount, _attributes(metric.by, tuple(map(row.get, metric.by)), extra))
+        for record, read, attributes in self._records(tuple(map(row.get, CALL))):
+            amount = read(row)
+            if amount is not None:
+                record(amount, attributes, context)
+
+    def _records_of(self, values: tuple[Any, ...]) -> list[tuple[Record, Read, dict[str, str]]]:
+        """What the histograms are told of a call with these values of `CALL`, with the attributes ready made."""
+        known = dict(zip(CALL, values, strict=True))
+        return [
+            (histogram.record, read, {**_named(metric.by, known), **extra})
+            for metric, histogram in self._histograms
+            if known["operation"] not in NOT_OF.get(metric.value, ())
+            if known["operation"] in ONLY_OF.get(metric.value, (known["operation"],))
+            for read, extra in RECORDED[metric.value]
+        ]
 
     def _observer(self, metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
         if metric.value in {"faults", "lost"}:
             return lambda _: [Observation(self._health().get(metric.value, 0))]
-        return lambda _: observations(metric, self._totals)
+        return lambda _: self._observations(metric)
+
+    def _observations(self, metric: Metric) -> Iterable[Observation]:
+        """An SDK asks what is observed before it looks at its histograms: so those have all rows too."""
+        self.pending.drain()
+        return observations(metric, self._totals)
 
 
 def _histogram(meter: Meter, metric: Metric) -> Histogram:
@@ -301,40 +325,37 @@ def _amounts(value: str, series: Series) -> Iterable[tuple[Extra, Any]]:
             yield (("gen_ai.token.modality", MODALITIES.get(unit.rpartition("_")[2], "text")),), int(quantity)
 
 
-@lru_cache(maxsize=4096)
-def _attributes(names: tuple[str, ...], values: tuple[Any, ...], extra: Extra) -> dict[str, Any]:
-    """The attribute set of a record; the same dict for the same values."""
-    found = {ATTRIBUTES[name]: value for name, value in zip(names, values, strict=True) if value is not None}
-    found.update(extra)
-    return found
+def _named(names: Iterable[str], known: Row) -> dict[str, str]:
+    return {ATTRIBUTES[name]: known[name] for name in names if known[name] is not None}
 
 
-Recorded = Iterable[tuple[float, Extra]]
-NOTHING: Final[Recorded] = ()
-INPUT: Final = (("gen_ai.token.type", "input"),)
-OUTPUT: Final = (("gen_ai.token.type", "output"),)
+Read = Callable[[Row], "float | None"]
+Record = Callable[[float, dict[str, str], Context], None]
 
 
-def _seconds(row: Row) -> Recorded:
+def _seconds(row: Row) -> float | None:
     """A correction comes when the work is over that a call began: how long the call took is recorded already."""
     millis = None if "corrects" in row else row.get("duration_ms")
-    return NOTHING if millis is None else ((millis / 1000, ()),)
+    return None if millis is None else millis / 1000
 
 
-def _first_chunk(row: Row) -> Recorded:
+def _first_chunk(row: Row) -> float | None:
     millis = row.get("time_to_first_chunk_ms")
-    return NOTHING if millis is None else ((millis / 1000, ()),)
+    return None if millis is None else millis / 1000
 
 
-def _tokens(row: Row) -> Recorded:
-    sides = (("input_tokens", INPUT), ("output_tokens", OUTPUT))
-    return [(row[name], extra) for name, extra in sides if row.get(name)]
-
-
-RECORDED: Final[Mapping[str, Callable[[Row], Recorded]]] = {
-    "inference_seconds": lambda row: NOTHING if row["operation"] == "embeddings" else _seconds(row),
-    "embeddings_seconds": lambda row: _seconds(row) if row["operation"] == "embeddings" else NOTHING,
-    "seconds": _seconds,
-    "first_chunk_seconds": _first_chunk,
-    "tokens": _tokens,
+RECORDED: Final[Mapping[str, tuple[tuple[Read, Mapping[str, str]], ...]]] = {
+    "inference_seconds": ((_seconds, NONE),),
+    "embeddings_seconds": ((_seconds, NONE),),
+    "seconds": ((_seconds, NONE),),
+    "first_chunk_seconds": ((_first_chunk, NONE),),
+    "tokens": (
+        (lambda row: row.get("input_tokens") or None, {"gen_ai.token.type": "input"}),
+        (lambda row: row.get("output_tokens") or None, {"gen_ai.token.type": "output"}),
+    ),
 }
+"""What each histogram is told of a row, and under which further attributes; `None` is not told."""
+
+ONLY_OF: Final[Mapping[str, tuple[str, ...]]] = {"embeddings_seconds": ("embeddings",)}
+NOT_OF: Final[Mapping[str, tuple[str, ...]]] = {"inference_seconds": ("embeddings",)}
+"""The operations whose rows a histogram is told, or is not told."""

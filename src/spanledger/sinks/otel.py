@@ -164,10 +164,12 @@ class OTel:
         self._metrics.count(charge.row)
 
     def flush(self) -> None:
-        """Providers flush themselves; nothing is held here."""
+        """Gives the meter provider what waits for its next collection; providers flush themselves."""
+        self._metrics.flush()
 
     def close(self) -> None:
-        """Tags no span any more."""
+        """Tags no span any more, and holds nothing back."""
+        self.flush()
         for processor in list(_processors):
             processor.leave(self)
 
