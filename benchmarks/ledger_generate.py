@@ -1,5 +1,7 @@
 """Makes a sealed ledger of any size: 90 days, 10,000 Zipf customers, 20 teams, 60 features, 25 models, random ids.
 
+Moments are irregular to the microsecond and durations have three places, as the meter writes them.
+
     python benchmarks/ledger_generate.py 1000000 big.ledger
 
 The same numbers give the same rows. Files are written by the code that seals, a day each. Says the bytes a row.
@@ -10,7 +12,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date, timedelta
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 from spanledger._types import COLUMNS
@@ -35,15 +40,15 @@ def hexadecimal(key: str, digits: int) -> str:
 
 def rows_of_day(day: int, rows: int, *, ids: bool) -> str:
     """A SELECT of `rows` charges of one day, in the columns of a ledger."""
-    moment = f"TIMESTAMP '{FIRST + timedelta(days=day)}' + to_microseconds(CAST(n * 86400000000 / {rows} AS BIGINT))"
+    moment = f"TIMESTAMP '{FIRST + timedelta(days=day)}' + to_microseconds(CAST({chance(12)} * 86399999999 AS BIGINT))"
     trace = "CAST(i / 4 AS BIGINT)"
     values = {
         "charge_id": f"concat(printf('%012x', epoch_ms({moment})), {hexadecimal('i', 20)})" if ids else "'c'",
         "call_id": "NULL",
         "response_id": f"concat('chatcmpl-', {hexadecimal('i * 3 + 1', 20)})" if ids else "NULL",
         "started_at": moment,
-        "duration_ms": f"round(200 + 3000 * power({chance(1)}, 3), 1)",
-        "time_to_first_chunk_ms": f"CASE WHEN {chance(2)} < 0.5 THEN round(100 + 400 * {chance(3)}, 1) END",
+        "duration_ms": f"round(200 + 3000 * power({chance(1)}, 3), 3)",
+        "time_to_first_chunk_ms": f"CASE WHEN {chance(2)} < 0.5 THEN round(100 + 400 * {chance(3)}, 3) END",
         "provider_name": "['openai', 'anthropic', 'aws.bedrock'][1 + model % 3]",
         "operation": "'chat'",
         "request_model": "concat('model-', model)",
@@ -88,17 +93,22 @@ def rows_of_day(day: int, rows: int, *, ids: bool) -> str:
     return f"SELECT {columns} FROM ({priced})"
 
 
-def generate(ledger: Path, rows: int, *, ids: bool = True) -> None:
-    """Writes the ledger."""
+def generate_day(ledger: Path, day: int, rows: int, *, ids: bool) -> None:
+    """Writes one day."""
     database = DuckDB()
-    for day in range(DAYS):
-        folder = partition(ledger, FIRST + timedelta(days=day))
-        folder.mkdir(parents=True)
-        count = rows * (day + 1) // DAYS - rows * day // DAYS
-        beside = folder / ".day.tmp"
-        database.connection.execute(f"CREATE OR REPLACE TEMP TABLE day AS {rows_of_day(day, count, ids=ids)}")
-        _parquet.write(database, "SELECT * FROM day", beside, ())
-        publish(beside, folder / "day-generated.parquet")
+    folder = partition(ledger, FIRST + timedelta(days=day))
+    folder.mkdir(parents=True)
+    beside = folder / ".day.tmp"
+    database.connection.execute(f"CREATE TEMP TABLE day AS {rows_of_day(day, rows, ids=ids)}")
+    _parquet.write(database, "SELECT * FROM day", beside, ())
+    publish(beside, folder / "day-generated.parquet")
+
+
+def generate(ledger: Path, rows: int, *, ids: bool = True, processes: int = 1) -> None:
+    """Writes the ledger, a day at a time in each process."""
+    counts = [rows * (day + 1) // DAYS - rows * day // DAYS for day in range(DAYS)]
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        list(pool.map(partial(generate_day, ledger, ids=ids), range(DAYS), counts))
 
 
 def size_of(ledger: Path) -> int:
@@ -111,10 +121,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", type=int)
     parser.add_argument("ledger", type=Path)
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--without-ids", action="store_true", help="no random ids: what the rest takes")
     asked = parser.parse_args()
     began = time.perf_counter()
-    generate(asked.ledger, asked.rows, ids=not asked.without_ids)
+    generate(asked.ledger, asked.rows, ids=not asked.without_ids, processes=asked.processes)
     seconds = time.perf_counter() - began
     print(f"{asked.rows} rows, {size_of(asked.ledger) / asked.rows:.1f} bytes a row, {seconds:.0f} s")
     return 0

@@ -7,6 +7,9 @@ from datetime import date
 from decimal import Decimal
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from spanledger.cli import main
@@ -52,6 +55,18 @@ def test_a_broken_sealed_file_is_named_and_the_rest_still_counted(ledger, write_
     found = verify(ledger.path)
     assert found.rows == 1
     assert str(broken) in found.problems[0]
+
+
+def test_a_file_that_another_program_changed_but_not_its_footer_is_named(ledger, write_segment, row):
+    write_segment([row()])
+    seal(ledger.path)
+    assert verify(ledger.path).ok
+    (path,) = ledger.path.glob("charges/*/*.parquet")
+    table = pq.read_table(path)
+    half = pc.multiply(table["effective_cost"], pa.scalar(Decimal("0.5"))).cast(table["effective_cost"].type)
+    pq.write_table(table.set_column(table.column_names.index("effective_cost"), "effective_cost", half), path)
+    (told,) = verify(ledger.path).problems
+    assert told.startswith(f"{path}: its footer says what its rows do not")
 
 
 def test_rows_in_the_directory_of_another_day_are_found(ledger, write_segment, row):

@@ -14,6 +14,7 @@ from spanledger._types import COLUMNS
 from spanledger.errors import LedgerError
 from spanledger.ledger import _sql
 from spanledger.ledger._expression import fields_of, parse
+from spanledger.ledger._facts import Facts
 from spanledger.ledger._fields import Field, dimensions, resolve, tags_of
 from spanledger.ledger._files import Files, scan
 from spanledger.ledger._health import Health, health
@@ -23,6 +24,7 @@ from spanledger.ledger._repeats import Looker
 from spanledger.ledger._result import Result
 from spanledger.ledger._trace import Trace
 from spanledger.ledger.engines import Engine, duckdb, engine_of
+from spanledger.ledger.engines.duckdb import PLAIN, Shape
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,11 +82,13 @@ class Ledger:
             clause = condition.clause(within, dialect)
             source = relation.history if history else relation.current
             table = self._asked.query(
-                _sql.cost(f"({source}) AS charges", fields, clause, limit, dialect), dialect.params
+                _sql.cost(f"({source}) AS charges", fields, clause, limit, dialect, currency=relation.currency),
+                dialect.params,
             )
             return Result(_one_currency(table, fields), total="list_cost")
 
-        return self._reading(ask, within, tags=tags_of([*fields, *condition.fields.values()]))
+        shape = Shape(tags=tags_of([*fields, *condition.fields.values()]), narrow=True)
+        return self._reading(ask, within, shape)
 
     def charges(  # noqa: PLR0913 -- one question, its parts by name
         self,
@@ -103,7 +107,6 @@ class Ledger:
         latest so many. `history` gives every row that was ever written, corrected ones too.
         """
         names = [column.name for column in COLUMNS] if columns is None else [name.strip() for name in columns]
-        extra = "extra" in names
         fields = [EXTRA if name == "extra" else resolve(name, "columns", self.tags) for name in names]
         condition = self._condition(where)
         within = period(since, until, last)
@@ -115,7 +118,7 @@ class Ledger:
             sql = _sql.charges(f"({source}) AS charges", fields, clause, limit, dialect)
             return Result(self._asked.query(sql, dialect.params))
 
-        return self._reading(ask, within, extra=extra, tags=tags_of([*fields, *condition.fields.values()]))
+        return self._reading(ask, within, Shape("extra" in names, tags_of([*fields, *condition.fields.values()])))
 
     def trace(self, key: str) -> Trace:
         """The charges of one trace, or of one run of a workflow, and a tree of their cost. `key` is either's id."""
@@ -224,13 +227,11 @@ class Ledger:
         tree = parse(where)
         return _sql.Condition(tree, {name: resolve(name, "where", self.tags) for name in set(fields_of(tree))})
 
-    def _reading(
-        self, ask: Callable[[Relation], T], within: Period, *, extra: bool = False, tags: Sequence[str] = ()
-    ) -> T:
+    def _reading(self, ask: Callable[[Relation], T], within: Period, shape: Shape = PLAIN) -> T:
         """Asks over the relation of this moment's files."""
 
         def over(files: Files, scratch: Scratch) -> T:
-            return ask(self._relation(files.within(within), scratch, extra=extra, tags=tags))
+            return ask(self._relation(files.within(within), scratch, shape))
 
         return self._retried(over)
 
@@ -254,13 +255,14 @@ class Ledger:
     def _asked(self) -> Engine | duckdb.DuckDB:
         return self._other or self._engine
 
-    def _relation(self, files: Files, scratch: Scratch, *, extra: bool, tags: Sequence[str]) -> Relation:
+    def _relation(self, files: Files, scratch: Scratch, shape: Shape) -> Relation:
         if self._other:
             return self._elsewhere(duckdb.in_force(self._engine, files), self._other)
         files = duckdb.in_force(self._engine, duckdb.readable(files, scratch))
         facts = self._engine.facts(file.path for file in files.sealed)
-        rows = duckdb.every_row(files, extra=extra, tags=tags, facts=facts)
-        return relation(rows, duckdb.every_row(files), self._repeats.look(files))
+        rows = duckdb.every_row(files, shape, facts)
+        found = relation(rows, duckdb.every_row(files), self._repeats.look(files))
+        return found._replace(currency=_only_currency(files, facts.values()))
 
     def _elsewhere(self, files: Files, other: Engine) -> Relation:
         if not files.sealed:
@@ -270,6 +272,12 @@ class Ledger:
 
 
 _TRIES: Final = 5
+
+
+def _only_currency(files: Files, facts: Iterable[Facts]) -> str | None:
+    """The currency of every row, where the files say that there is one."""
+    found = {known.currency for known in facts}
+    return found.pop() if len(found) == 1 and not files.open else None
 
 
 def _quoted(text: str) -> str:

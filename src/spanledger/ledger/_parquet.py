@@ -1,31 +1,22 @@
 """Writing sealed files: rows of a segment, or of several sealed files, as typed, sorted, compressed Parquet.
 
-What a file has that its columns do not say stands in its footer, and readers know it as `Facts`: the files that it
-replaces, how many corrections it has, and which tags its charges carry.
+What a file has that its columns do not say stands in its footer, and readers know it as `Facts`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import orjson
-
-from spanledger._schema import Column, Instant, Integer, Millis, Money, MoneyMap, QuantityMap, Text, TextList, TextMap
+from spanledger._schema import Column, Instant, Integer, Millis, MoneyMap, QuantityMap, Text, TextList, TextMap
 from spanledger._types import COLUMNS
-from spanledger.ledger.engines.duckdb import TAG_COLUMN, DuckDB, literal, open_rows, parquet
+from spanledger.ledger._facts import Facts
+from spanledger.ledger.engines.duckdb import NARROW, TAG_COLUMN, DuckDB, literal, open_rows, parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-NARROW: Final = {
-    Money: "DECIMAL(18, 15)",
-    MoneyMap: "MAP(VARCHAR, DECIMAL(18, 15))",
-    QuantityMap: "MAP(VARCHAR, DECIMAL(18, 9))",
-}
-"""Types of 64 bits, for the columns of a file whose amounts all fit: engines add them several times as fast."""
 
 ROW_GROUP: Final = 122_880
 """Rows that are compressed, held in memory and read as one: as many as DuckDB gives a thread at once."""
@@ -41,6 +32,9 @@ PROMOTED: Final = 16
 
 FEW_VALUES: Final = 4096
 """Only a tag of no more values than this is copied to a column, where each takes next to nothing."""
+
+_COSTS: Final = ("contracted_cost", "effective_cost")
+"""What is the same as `list_cost` where no contract makes a difference."""
 
 _IDS: Final = frozenset(
     f"{name}_id" for name in ("call", "response", "trace", "span", "parent_span", "workflow", "session")
@@ -63,8 +57,7 @@ class Layout(NamedTuple):
     """How some rows lie in a file: the type and the SQL of each column, and what the footer says of them."""
 
     select: str
-    corrections: int
-    tags: Mapping[str, str] | None
+    facts: Facts
 
 
 def load(database: DuckDB, segment: Path) -> int:
@@ -107,9 +100,6 @@ def write(database: DuckDB, rows: str, path: Path, replaces: Sequence[str]) -> N
     import pyarrow.parquet as pq
 
     layout = _layout(database, rows)
-    said = {"corrections": str(layout.corrections), "replaces": "/".join(replaces)}
-    if layout.tags is not None:
-        said["tags"] = orjson.dumps(layout.tags).decode()
     batches = database.batches(f"SELECT {layout.select} FROM ({rows}) ORDER BY started_at, charge_id", ROW_GROUP)
     # Without a buffer of ours, each page of each column is a write of its own.
     with (
@@ -118,21 +108,42 @@ def write(database: DuckDB, rows: str, path: Path, replaces: Sequence[str]) -> N
     ):
         for batch in batches:
             writer.write_batch(batch)
-        writer.add_key_value_metadata(said)
+        writer.add_key_value_metadata(layout.facts._replace(replaces=tuple(replaces)).footer())
 
 
 def _layout(database: DuckDB, rows: str) -> Layout:
     described = _ask(database, f"DESCRIBE SELECT * FROM ({rows})")
     types = {name: kind for name, kind, *_ in described if not name.startswith(TAG_COLUMN)}
-    tags = _tags(database, rows) if "tags" in types else {}
+    facts = facts_of(database, rows, types)
+    narrow = _narrow(database, rows, types)
+    columns = [f'CAST("{name}" AS {narrow[name]}) AS "{name}"' if name in narrow else f'"{name}"' for name in types]
+    columns += [f"tags[{literal(key)}] AS {name}" for key, name in (facts.tags or {}).items() if name]
+    return Layout(", ".join(columns), facts)
+
+
+def facts_of(database: DuckDB, rows: str, columns: Collection[str]) -> Facts:
+    """What is true of some rows that have these columns."""
+    costs = [name for name in _COSTS if {name, "list_cost"} <= set(columns)]
+    same = [f"coalesce(bool_and({name} IS NOT DISTINCT FROM list_cost), false)" for name in costs]
+    one = "CASE WHEN count(currency) = count(*) AND min(currency) = max(currency) THEN min(currency) END"
+    asked = ["count(corrects)" if "corrects" in columns else "0", one if "currency" in columns else "NULL", *same]
+    ((corrections, currency, *found),) = _ask(database, f"SELECT {', '.join(asked)} FROM ({rows})")
+    alike = tuple(name for name, is_same in zip(costs, found, strict=True) if is_same)
+    tags = _tags(database, rows) if "tags" in columns else {}
+    return Facts(corrections=corrections, tags=tags, alike=alike, currency=currency)
+
+
+def _narrow(database: DuckDB, rows: str, types: Mapping[str, str]) -> dict[str, str]:
+    """The columns whose amounts all fit in 64 bits, with the type that they then have."""
     narrow = {column.name: NARROW[type(column)] for column in _wide(types)}
-    fits = [f"bool_and(TRY_CAST({name} AS {sql}) IS NOT DISTINCT FROM {name})" for name, sql in narrow.items()]
-    corrections = "count(corrects)" if "corrects" in types else "0"
-    ((count, *fitting),) = _ask(database, f"SELECT {', '.join([corrections, *fits])} FROM ({rows})")
-    kept = {name: sql for (name, sql), fit in zip(narrow.items(), fitting, strict=True) if fit}
-    columns = [f'CAST("{name}" AS {kept[name]}) AS "{name}"' if name in kept else f'"{name}"' for name in types]
-    columns += [f"tags[{literal(key)}] AS {name}" for key, name in (tags or {}).items() if name]
-    return Layout(", ".join(columns), count, tags)
+    fits = [
+        f"coalesce(bool_and(TRY_CAST({name} AS {sql}) IS NOT DISTINCT FROM {name}), true)"
+        for name, sql in narrow.items()
+    ]
+    if not fits:
+        return {}
+    ((*fitting,),) = _ask(database, f"SELECT {', '.join(fits)} FROM ({rows})")
+    return {name: sql for (name, sql), fit in zip(narrow.items(), fitting, strict=True) if fit}
 
 
 def _wide(types: Mapping[str, str]) -> Iterator[Column[Any]]:

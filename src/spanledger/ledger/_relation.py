@@ -12,10 +12,14 @@ EXTRA: Final = Field("extra", "", ("extra",))
 
 
 class Relation(NamedTuple):
-    """Two SELECTs over a ledger: `history`, every row ever written, and `current`, each charge as it is now."""
+    """Two SELECTs over a ledger: `history`, every row ever written, and `current`, each charge as it is now.
+
+    `currency` is that of every row, where it is known to be one.
+    """
 
     current: str
     history: str
+    currency: str | None = None
 
 
 def relation(rows: str, narrow: str, repeats: Repeats) -> Relation:

@@ -185,19 +185,30 @@ _TAKES: Final = {
 }
 
 
-def cost(source: str, by: Sequence[Field], clause: str, limit: int | None, dialect: Dialect) -> str:
-    """The question of `cost()`: sums of the measures for each combination of the dimensions and each currency."""
+def cost(  # noqa: PLR0913 -- one question, its parts by name
+    source: str, by: Sequence[Field], clause: str, limit: int | None, dialect: Dialect, *, currency: str | None = None
+) -> str:
+    """The question of `cost()`: sums of the measures for each combination of the dimensions and each currency.
+
+    `currency` is that of every row, where it is known: then no row need be asked for its own.
+    """
     measures = UNIT_MEASURES if UNIT in by else MEASURES
     if UNIT in by:
         source = dialect.by_unit(source)
     keys = [f"{render_field(field, dialect)} AS {dialect.name(field.name)}" for field in by]
+    grouped = len(keys)
     if not any(field.name == "currency" for field in by):
-        keys.append("coalesce(currency, 'USD') AS currency")
+        known = bool(by) and currency is not None  # without a dimension it is what there are groups by
+        keys.append(f"{dialect.bind(currency) if known else _CURRENCY} AS currency")
+        grouped += not known
     sums = [f"{_exact(name, sql, dialect)} AS {name}" for name, sql in measures.items()]
-    groups = ", ".join(str(place) for place in range(1, len(keys) + 1))
+    groups = ", ".join(str(place) for place in range(1, grouped + 1))
     order = ", ".join(_order(by, len(keys) + 1 + list(measures).index("list_cost")))
     most = "" if limit is None else f" LIMIT {int(limit)}"
     return f"SELECT {', '.join([*keys, *sums])} FROM {source} WHERE {clause} GROUP BY {groups} ORDER BY {order}{most}"
+
+
+_CURRENCY: Final = "coalesce(currency, 'USD')"
 
 
 def _exact(name: str, sql: str, dialect: Dialect) -> str:

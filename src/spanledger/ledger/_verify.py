@@ -12,6 +12,7 @@ from spanledger.ledger._compact import compact
 from spanledger.ledger._files import OPEN, SEALED, Files, Sealed, scan
 from spanledger.ledger._health import Health, health
 from spanledger.ledger._locks import held
+from spanledger.ledger._parquet import facts_of
 from spanledger.ledger._seal import seal
 from spanledger.ledger._workspace import abandoned, remove_abandoned
 from spanledger.ledger.engines.duckdb import DuckDB, every_row, in_force, parquet
@@ -60,7 +61,8 @@ def verify(root: Path) -> Verification:
     files = in_force(database, files._replace(sealed=readable))
     rows, charges, cost = _sums(database, files)
     state = health(root)
-    problems = [*broken, *_bad_lines(state), *_bad_rows(database, files), *_misplaced(database, files)]
+    by_file = [*_misplaced(database, files), *_misstated(database, files)]
+    problems = [*broken, *_bad_lines(state), *_bad_rows(database, files), *by_file]
     return Verification(rows, charges, cost, tuple(problems), tuple(_notes(root, state)))
 
 
@@ -138,9 +140,18 @@ def _misplaced(database: DuckDB, files: Files) -> Iterator[str]:
             yield f"{file.path}: {count} rows are of another day"
 
 
+def _misstated(database: DuckDB, files: Files) -> Iterator[str]:
+    """Sealed files whose footer says what their rows do not: questions would believe it, and answer wrongly."""
+    for path, said in database.facts(file.path for file in files.sealed).items():
+        rows = f"SELECT * FROM {parquet([path])}"
+        columns = [name for name, *_ in database.connection.execute(f"DESCRIBE {rows}").fetchall()]
+        if not said.holds_of(facts_of(database, rows, columns)):
+            yield f"{path}: its footer says what its rows do not; another program wrote it; remove its metadata"
+
+
 def _one_row(database: DuckDB, sql: str) -> tuple[Any, ...]:
-    row = database.connection.execute(sql).fetchone()
-    return row or ()
+    (row,) = database.connection.execute(sql).fetchall()
+    return tuple(row)
 
 
 def _notes(root: Path, state: Health) -> Iterator[str]:

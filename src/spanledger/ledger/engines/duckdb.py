@@ -7,13 +7,12 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-import orjson
-
-from spanledger._schema import Column, Instant, Text
+from spanledger._schema import Column, Instant, Money, MoneyMap, QuantityMap, Text
 from spanledger._types import COLUMNS
 from spanledger.errors import LedgerError, MissingExtraError
+from spanledger.ledger._facts import NO_FACTS, Facts
 from spanledger.ledger._files import LONGEST_LINE, Files, by_day, is_padded, lines_of
 from spanledger.ledger._sql import Dialect
 
@@ -53,30 +52,18 @@ _LENIENT: Final = f"ignore_errors=true, format='newline_delimited', maximum_obje
 TAG_COLUMN: Final = "tag_"
 """What the columns of sealed files begin with that are copies of tags. Names of the ledger's own never do."""
 
+NARROW: Final = {
+    Money: "DECIMAL(18, 15)",
+    MoneyMap: "MAP(VARCHAR, DECIMAL(18, 15))",
+    QuantityMap: "MAP(VARCHAR, DECIMAL(18, 9))",
+}
+"""Types of 64 bits, for the columns of a file whose amounts all fit: engines add them several times as fast."""
+
 MEMORY: Final = "50%"
 """Of the memory there is, what a question may take before it goes on on disk."""
 
 _abandoned: Final[list[Any]] = []
 """Connections of a parent process: closing one in a forked child waits for threads that are not there."""
-
-
-class Facts(NamedTuple):
-    """What a sealed file says of itself: the files that it stands for, and how many corrections it has, if it knows.
-
-    `tags` are those that its charges carry, if it knows, each with the name of the column that holds a copy, if any.
-    """
-
-    replaces: tuple[str, ...] = ()
-    corrections: int | None = None
-    tags: Mapping[str, str] | None = None
-
-    @classmethod
-    def of(cls, said: Mapping[str, str]) -> Facts:
-        """From the metadata in the file's footer; a file that another program wrote says nothing."""
-        corrections = said.get("corrections", "")
-        replaces = tuple(name for name in said.get("replaces", "").split("/") if name)
-        tags = orjson.loads(said["tags"]) if "tags" in said else None
-        return cls(replaces, int(corrections) if corrections.isdecimal() else None, tags)
 
 
 class DuckDBDialect(Dialect):
@@ -85,9 +72,6 @@ class DuckDBDialect(Dialect):
     def lookup(self, column: str, key: str) -> str:
         """The tag's column, or the value of `key` in another map."""
         return self.name(tag_name(key)) if column == "tags" else super().lookup(column, key)
-
-
-NO_FACTS: Final[Mapping[Path, Facts]] = {}
 
 
 class DuckDB:
@@ -200,23 +184,31 @@ def _readable(error: Exception) -> str:
     return f"the ledger cannot answer: {error}"
 
 
-def every_row(
-    files: Files, *, extra: bool = False, tags: Sequence[str] = (), facts: Mapping[Path, Facts] = NO_FACTS
-) -> str:
+class Shape(NamedTuple):
+    """What a relation has besides the rows: `extra`, a column for each of `tags`, amounts of 64 bits where all fit."""
+
+    extra: bool = False
+    tags: Sequence[str] = ()
+    narrow: bool = False
+
+
+PLAIN: Final = Shape()
+
+
+def every_row(files: Files, shape: Shape = PLAIN, facts: Mapping[Path, Facts] = NO_FACTS) -> str:
     """The relation of every stored row, before duplicates and corrections: a SELECT with each column of a charge.
 
-    `extra` adds what newer versions wrote, as JSON. Each of `tags` adds a column of the name `tag_name` gives it; what
-    is known of the files by `facts` spares reading the map of all tags.
+    `shape.extra` adds what newer versions wrote, as JSON. Each of `shape.tags` adds a column of the name `tag_name`
+    gives it. What is known of the files by `facts` spares reading the map of all tags, and columns that are alike.
     """
-    parts = [_nothing(extra=extra)]
+    parts = [_nothing(shape)]
     whole = [segment.path for segment in files.open if not segment.sealed_days]
     if whole:
-        parts.append(open_rows(whole, extra=extra))
-    parts += [open_rows([path], extra=extra, without=days) for path, days in files.open if days]
-    told, others = _by_place_of_tags(files, tags, facts)
-    if others:
-        parts.append(_sealed(others, ()))
-    looked_up = [f"tags[{literal(tag)}] AS {_tag_column(tag)}" for tag in tags]
+        parts.append(open_rows(whole, extra=shape.extra))
+    parts += [open_rows([path], extra=shape.extra, without=days) for path, days in files.open if days]
+    told, others = _by_spared_columns(files, shape.tags, facts)
+    parts += [_sealed(paths, columns) for columns, paths in others.items()]
+    looked_up = [f"tags[{literal(tag)}] AS {_tag_column(tag)}" for tag in shape.tags]
     rest = f"SELECT {', '.join(['*', *looked_up])} FROM ({' UNION ALL BY NAME '.join(parts)})"
     return " UNION ALL BY NAME ".join([rest, *(_sealed(paths, columns) for columns, paths in told.items())])
 
@@ -230,27 +222,40 @@ def _tag_column(tag: str) -> str:
     return Dialect().name(tag_name(tag))
 
 
-def _by_place_of_tags(
-    files: Files, tags: Sequence[str], facts: Mapping[Path, Facts]
-) -> tuple[dict[tuple[str, ...], list[Path]], list[Path]]:
-    """Sealed files by the columns in which they hold these tags, and those whose map has to be looked into."""
-    told: dict[tuple[str, ...], list[Path]] = {}
-    others = []
+_ByColumns: TypeAlias = "dict[tuple[tuple[str, str], ...], list[Path]]"
+"""Files by the columns that are not read as they are, each with the expression that stands for it."""
+
+
+def _by_spared_columns(files: Files, tags: Sequence[str], facts: Mapping[Path, Facts]) -> tuple[_ByColumns, _ByColumns]:
+    """Sealed files by the columns that they spare: those that say where the tags are, and those without these tags."""
+    told: _ByColumns = {}
+    others: _ByColumns = {}
     for file in files.sealed:
-        known = facts.get(file.path, Facts()).tags
-        places = () if known is None else tuple(known.get(tag, "CAST(NULL AS VARCHAR)") for tag in tags)
-        if len(places) == len(tags) and all(places):
-            columns = (f"{place} AS {_tag_column(tag)}" for tag, place in zip(tags, places, strict=True))
-            told.setdefault(tuple(columns), []).append(file.path)
-        else:
-            others.append(file.path)
+        known = facts.get(file.path, Facts())
+        places = {tag_name(tag): _place(known, tag) for tag in tags}
+        there = all(places.values())
+        spared = {**_spared(known), **places} if there else _spared(known)
+        (told if there else others).setdefault(tuple(spared.items()), []).append(file.path)
     return told, others
 
 
-def _sealed(paths: Sequence[Path], columns: Sequence[str]) -> str:
-    """The rows of sealed files without the copies of tags that they have, and with `columns` besides."""
-    own = f"COLUMNS(lambda name: NOT starts_with(name, '{TAG_COLUMN}'))"
-    return f"SELECT {', '.join([own, *columns])} FROM {parquet(paths)}"
+def _place(known: Facts, tag: str) -> str:
+    """The expression of a tag in a file that says where it is, else nothing."""
+    return "" if known.tags is None else known.tags.get(tag, "CAST(NULL AS VARCHAR)")
+
+
+def _spared(known: Facts) -> dict[str, str]:
+    """The columns that need not be read, each with the expression that has their value."""
+    spared = dict.fromkeys(known.alike, "list_cost")
+    return spared if known.currency is None else {**spared, "currency": literal(known.currency)}
+
+
+def _sealed(paths: Sequence[Path], spared: Sequence[tuple[str, str]]) -> str:
+    """The rows of sealed files without the copies of tags that they have, and with expressions for what is spared."""
+    left_out = "".join(f" AND name <> {literal(name)}" for name, _ in spared)
+    own = f"COLUMNS(lambda name: NOT starts_with(name, '{TAG_COLUMN}'){left_out})"
+    instead = (f"{expression} AS {Dialect().name(name)}" for name, expression in spared)
+    return f"SELECT {', '.join([own, *instead])} FROM {parquet(paths)}"
 
 
 def open_rows(paths: Sequence[Path], *, extra: bool = False, without: Sequence[date] = ()) -> str:
@@ -290,9 +295,10 @@ def _in_utc(name: str) -> str:
     return f"{name} AT TIME ZONE 'UTC' AS {name}" if _WRITTEN[name] == "TIMESTAMPTZ" else name
 
 
-def _nothing(*, extra: bool) -> str:
-    columns = [f"CAST(NULL AS {column.sql}) AS {column.name}" for column in COLUMNS]
-    return f"SELECT {', '.join([*columns, *(['CAST(NULL AS VARCHAR) AS extra'] if extra else [])])} WHERE false"
+def _nothing(shape: Shape) -> str:
+    kinds = {column.name: NARROW.get(type(column), column.sql) if shape.narrow else column.sql for column in COLUMNS}
+    kinds.update({"extra": "VARCHAR"} if shape.extra else {})
+    return f"SELECT {', '.join(f'CAST(NULL AS {kind}) AS {name}' for name, kind in kinds.items())} WHERE false"
 
 
 def parquet(paths: Iterable[Path]) -> str:

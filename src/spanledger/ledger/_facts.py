@@ -1,0 +1,54 @@
+"""What a sealed file says of itself in its footer, so that questions need not look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import orjson
+
+
+class Facts(NamedTuple):
+    """What a sealed file says of itself: the files that it stands for, and how many corrections it has, if it knows.
+
+    `tags` are those that its charges carry, if it knows, each with the name of the column that holds a copy, if any.
+    `alike` are the columns that have the value of `list_cost` in every row, `currency` is that of every row, if one is.
+    """
+
+    replaces: tuple[str, ...] = ()
+    corrections: int | None = None
+    tags: Mapping[str, str] | None = None
+    alike: tuple[str, ...] = ()
+    currency: str | None = None
+
+    @classmethod
+    def of(cls, said: Mapping[str, str]) -> Facts:
+        """From the metadata in the file's footer; a file that another program wrote says nothing."""
+        corrections = said.get("corrections", "")
+        replaces, alike = (tuple(filter(None, said.get(key, "").split("/"))) for key in ("replaces", "alike"))
+        tags = orjson.loads(said["tags"]) if "tags" in said else None
+        count = int(corrections) if corrections.isdecimal() else None
+        return cls(replaces, count, tags, alike, said.get("currency"))
+
+    def footer(self) -> dict[str, str]:
+        """As metadata for the file's footer."""
+        lists = {"replaces": "/".join(self.replaces), "alike": "/".join(self.alike)}
+        known = {
+            "corrections": self.corrections,
+            "tags": None if self.tags is None else orjson.dumps(self.tags).decode(),
+            "currency": self.currency,
+        }
+        return {**lists, **{key: str(value) for key, value in known.items() if value is not None}}
+
+    def holds_of(self, found: Facts) -> bool:
+        """Whether all that is said is true of rows that were looked through."""
+        return (
+            set(self.alike) <= set(found.alike)
+            and self.currency in (None, found.currency)
+            and self.corrections in (None, found.corrections)
+            and (self.tags is None or set(self.tags) >= set(found.tags or ()))
+        )
+
+
+NO_FACTS: Final[Mapping[Path, Facts]] = {}
