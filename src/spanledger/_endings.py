@@ -1,4 +1,4 @@
-"""How a call ended, in the words of a row, and whether a call that failed may have been billed."""
+"""How a call ended, in the words of a row, and whether one that failed may have been billed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final
 from spanledger._call import Tally
 from spanledger._rows import put
 from spanledger._types import Priced, Row
+from spanledger.providers._reading import Reading
 
 ABORTS: Final = frozenset({"CancelledError", "GeneratorExit", "KeyboardInterrupt", "SystemExit"})
 UNSENT: Final = frozenset(
@@ -24,17 +25,26 @@ LOST_ON_THE_WAY: Final = (
     "Disconnected",
 )
 
+UNREADABLE: Final = frozenset({"APIResponseValidationError"})
+"""What an SDK raises of an answer that it cannot read: nothing is wrong with that on the provider's side."""
+
+FORGIVING: Final = frozenset({"openrouter"})
+"""Providers whose terms say that a response which ends in an error is not billed, whatever came before."""
+
+REFUSED: Final = "the provider failed before it answered"
+UNANSWERED: Final = "the provider failed before any text: it may have billed the prompt"
+
 
 def write_outcome(row: Row, tally: Tally) -> None:
-    """Writes how a response ended: `ok` once all that is billable has come, else `error` or `aborted`.
+    """Writes how a response ended: `error`, else `ok` once all that is billable has come, else `aborted`.
 
-    `_error` in the state is what an error event of a stream calls itself, where the SDK raises nothing of it.
+    `_error` in the state is what an error that comes as a body or an event calls itself: few SDKs raise it.
     """
     if tally.error is not None:
         write_failure(row, tally.error)
         return
     error = tally.state.get("_error")
-    row["status"] = "ok" if tally.complete else "error" if error else "aborted"
+    row["status"] = "error" if error else "ok" if tally.complete else "aborted"
     put(row, "error_type", error)
 
 
@@ -43,6 +53,33 @@ def write_failure(row: Row, error: BaseException) -> None:
     kind = type(error).__name__
     row["status"] = "aborted" if kind in ABORTS else "error"
     put(row, "error_type", kind)
+
+
+def without_usage(tally: Tally, reading: Reading) -> Reading:
+    """The reading of a response without usage, of which the provider itself says that it failed.
+
+    An error in the place of an answer costs what it costs as a status of 4xx or 5xx: nothing. After the begin of an
+    answer nobody knows whether the prompt was billed, and after some text the answer was broken off.
+    """
+    if not _failed(tally):
+        return reading
+    if tally.call.provider_name in FORGIVING or not _begun(tally):
+        return reading._replace(billed=False, note=REFUSED)
+    return reading if "_text" in tally.state else reading._replace(note=UNANSWERED)
+
+
+def _failed(tally: Tally) -> bool:
+    """Whether the provider says so: its error has a body, where that of a lost connection has none."""
+    error = tally.error
+    if not isinstance(error, Exception) or type(error).__name__ in UNREADABLE:
+        return "_error" in tally.state
+    return any(getattr(error, name, None) is not None for name in ("body", "details", "status_code"))
+
+
+def _begun(tally: Tally) -> bool:
+    """Whether anything but an error has come."""
+    told = any(not name.startswith("_") for name in tally.state)
+    return told or (tally.first_ms is not None and "_error" not in tally.state)
 
 
 def price_of_failure(error: BaseException) -> Priced:

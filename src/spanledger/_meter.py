@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from spanledger import _call, _faults, _ids, _seen, _tags, prices
 from spanledger._call import Call, Tally
-from spanledger._endings import price_of_failure, write_failure, write_outcome
+from spanledger._endings import price_of_failure, without_usage, write_failure, write_outcome
 from spanledger._rows import (
     LONGEST,
     instant,
@@ -61,6 +61,8 @@ class Meter:
             if tally.sealed or not tally.state:
                 _read_unread(tally, unread)
         for reading in call.api.readings(tally):
+            if reading.usage is None and (tally.error is not None or "_error" in tally.state):
+                reading = without_usage(tally, reading)  # noqa: PLW2901 -- what is settled is one reading
             missing = call.stream and (reading.usage is None or not tally.complete)
             self._settle(tally, _completed(tally, reading) if missing else reading)
 
@@ -74,7 +76,7 @@ class Meter:
         if reading.finish_reasons:
             row["finish_reasons"] = [reason[:LONGEST] for reason in reading.finish_reasons]
         if "status" not in row:
-            if tally.error is None and tally.complete:
+            if tally.error is None and tally.complete and "_error" not in tally.state:
                 row["status"] = "ok"
             else:
                 write_outcome(row, tally)

@@ -303,6 +303,7 @@ class Exit(NamedTuple):
     timeout: float = 30.0
     retries: int = 2
     cost_status: tuple[str, ...] = ("exact", "estimated", "partial", "unknown")
+    billed: bool = True
     where: Callable[[Shape], bool] = lambda shape: shape.streams
 
 
@@ -329,6 +330,10 @@ EXITS: Mapping[str, Exit] = {
     "connection cut": Exit(failing, "error", "known", _faulty("cut", 3)),
     "stalls": Exit(failing, "error", "known", _faulty("hold", 3), SHORT, 0),
     "error event": Exit(failing, "error", "known", _faulty("error", 3)),
+    "error event first": Exit(
+        failing, "error", "", _faulty("error", 0), 30, 0, cost_status=("not_billed",), billed=False
+    ),
+    "error event second": Exit(failing, "error", "known", _faulty("error", 1), 30, 0),
 }
 
 GAPS: Mapping[tuple[str, str], str] = {}
@@ -362,9 +367,10 @@ Each way to call x each way for it to end, with the real SDKs against a server o
 is the one charge: its `status`, its `usage_source` where there is a usage, and its `cost_status`. Made by
 `SPANLEDGER_DOCS=docs pytest tests/providers/test_exits.py`; a test fails where a cell is not what happens.
 
-A provider bills what it made, whoever hung up. The usage of a stream that ended early is *partial*: what was reported
-by then, and for the rest an estimate of the text that was sent and seen; its cost is a lower bound. `(none)` is a
-stream whose request never went out.
+A provider bills what it made, whoever hung up. An error event in the place of an answer is a refusal, as a status of
+400 is. Once an answer has begun, but no text has come, nobody knows whether the prompt is billed. The usage of a stream
+that ended early is *partial*: what was reported by then, and for the rest an estimate of the text that was sent and
+seen; its cost is a lower bound. `(none)` is a stream whose request never went out.
 """
 
     def __init__(self, path: Path) -> None:
@@ -443,7 +449,7 @@ async def test_one_charge_for_each_billed_response(
     shape, exit_ = SHAPES[shape_name], EXITS[exit_name]
     server.reply(*exit_.replies)
     failed = await driven(shape, exit_)
-    billed = [exchange for exchange in server.exchanges if exchange.reply.status == 200]
+    billed = [exchange for exchange in server.exchanges if exchange.reply.status == 200 and exit_.billed]
     booked = [charge for charge in charges if charge.cost_status != "not_billed"]
     assert _faults.snapshot() == {"lost": 0, "faults": {}}
     assert len(booked) == len(billed)

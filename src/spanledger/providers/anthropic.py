@@ -39,6 +39,8 @@ def fold_messages(state: State, event: Body) -> None:
     elif kind == "message_stop":
         state["_done"] = True
         keep(state, event, "amazon-bedrock-invocationMetrics")
+    elif kind == "error":
+        state["_error"] = text(dig(event, ("error", "type"))) or "error"
     elif kind == "message" or "usage" in event:
         _fold_message(state, event)
         state["_done"] = True

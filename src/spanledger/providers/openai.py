@@ -84,6 +84,8 @@ def fold_chat(state: State, event: Body) -> None:
         for choice in choices:
             if isinstance(choice, dict):
                 _fold_choice(state, choice)
+    elif isinstance(error := event.get("error"), dict):
+        state["_error"] = str(error.get("code") or error.get("type") or "error")
 
 
 SPOKEN = ("content", "refusal", "tool_calls", "function_call")
@@ -159,6 +161,8 @@ def _fold_body(state: State, body: Body, *, done: bool) -> None:
         state["_done"] = True
         if "usage" not in state and "_text" not in state:
             see(state, body.get("output"))
+    if body.get("status") == "failed":
+        state["_error"] = text(dig(body, ("error", "code"))) or "failed"
 
 
 def read_responses(state: State, request: Request) -> Reading:
