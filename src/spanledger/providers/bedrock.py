@@ -99,7 +99,15 @@ HEADERS: Mapping[str, str] = {
 CONVERSE_TEXT = paths("delta.text", "delta.toolUse.input", "delta.reasoningContent.text")
 INVOKE_TEXT = paths(
     *("delta.text", "delta.thinking", "delta.partial_json", "contentBlockDelta.delta.text"),
-    *("contentBlockDelta.delta.toolUse.input", "generation", "outputText", "outputs", "completion"),
+    *(
+        "contentBlockDelta.delta.toolUse.input",
+        "generation",
+        "outputText",
+        "outputs",
+        "completion",
+        "generations",
+        "text",
+    ),
 )
 """Where an event of a stream has text, for an estimate should the stream be broken off."""
 
@@ -173,6 +181,8 @@ def fold_invoke(state: State, event: Body) -> None:
         state["_titan_output"] = _titan_output(results)
     if (seen := first(event, INVOKE_TEXT)) is not None:
         see(state, seen)
+    elif isinstance(choices := event.get("choices"), list):
+        see(state, [choice.get("delta") for choice in choices if isinstance(choice, dict)])
 
 
 def _titan_output(results: list[Any]) -> int | None:

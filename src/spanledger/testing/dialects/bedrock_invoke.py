@@ -10,7 +10,7 @@ import orjson
 
 from spanledger.testing._framing import aws_event
 from spanledger.testing._reply import Ask, Json, Tokens
-from spanledger.testing.dialects import anthropic_messages
+from spanledger.testing.dialects import anthropic_messages, openai_chat
 from spanledger.testing.dialects.bedrock_converse import CONVERSE, headers, usage_of
 from spanledger.testing.dialects.openai_embeddings import vector
 
@@ -57,6 +57,22 @@ def _titan_events(ask: Ask) -> list[Json]:
     return [*({"outputText": word, "index": 0} for word in ask.reply.words), {"outputText": "", **counts}]
 
 
+def _cohere(ask: Ask) -> Json:
+    """Its bodies say nothing of usage either."""
+    if "embed" in ask.model:
+        return {"embeddings": [vector()], "id": ask.response_id, "response_type": "embeddings_floats"}
+    return {"generations": [{"text": ask.reply.text, "finish_reason": "COMPLETE"}], "id": ask.response_id}
+
+
+def _cohere_events(ask: Ask) -> list[Json]:
+    return [*({"text": word, "is_finished": False} for word in ask.reply.words), {"text": "", "is_finished": True}]
+
+
+def _ai21(ask: Ask) -> Json:
+    """Its bodies are those of Chat Completions."""
+    return {**openai_chat.CHAT.whole(ask), "meta": {"requestDurationMillis": 42}}
+
+
 def _bare(ask: Ask) -> Json:
     """Families whose bodies say nothing of usage: only the headers do."""
     return {"outputs": [{"text": ask.reply.text, "stop_reason": "stop"}]}
@@ -67,6 +83,8 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "amazon.nova": (_nova, _nova_events),
     "amazon.titan": (_titan, _titan_events),
     "meta.": (_llama, _llama_events),
+    "cohere.": (_cohere, _cohere_events),
+    "ai21.": (_ai21, openai_chat.CHAT.events),
     "": (_bare, lambda ask: [{"outputs": [{"text": word}]} for word in ask.reply.words]),
 }
 """By a part of the model's id; the first that fits counts."""
