@@ -70,7 +70,9 @@ OPENAI: Final = [
 ]
 
 ANTHROPIC: Final = [
-    *free("administration", "/v1/organizations/*", "/v1/user_profiles*", "/v1/vaults*", "/v1/tunnels*"),
+    *free(
+        "administration", "/v1/organizations/*", "/v1/user_profiles*", "/v1/vaults*", "/v1/tunnels*", "/v1/compliance*"
+    ),
     *free("files, skills and memories are not charged by the call", "/v1/files", "/v1/skills*", "/v1/memory_stores*"),
     *gap(
         "Managed Agents bill the tokens of each turn and the hours of a session; the session adds them up",
