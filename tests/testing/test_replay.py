@@ -82,6 +82,10 @@ def test_usage_that_nobody_reported_is_unknown_or_estimated() -> None:
     assert misses(silent, [charge(input_tokens=None)]) == []
     assert misses(silent, [charge(usage_source="estimated")]) == []
     assert misses(silent, [charge(corrects="an earlier row")]) == []
+    assert misses(silent, [charge(usage_source="partial", cost_status="partial")]) == []
+    assert misses(silent, [charge(usage_source="partial", cost_status="unknown")]) == []
+    assert misses(silent, [charge(usage_source="partial")]) == ["input_tokens 100 where none is reported"]
+    assert misses(silent, [charge(cost_status="partial")]) == ["input_tokens 100 where none is reported"]
     assert misses(silent, [charge()]) == ["input_tokens 100 where none is reported"]
 
 

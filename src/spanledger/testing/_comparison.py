@@ -22,6 +22,9 @@ COUNTS: Final[Mapping[str, str]] = {
 }
 """A charge's column, and what the recordings call it."""
 
+LOWER_BOUNDS: Final = ("partial", "unknown")
+"""The cost statuses of a usage that is a lower bound: `unknown` where the model has no price."""
+
 BILLED_METHOD: Final = "POST"
 """What is fetched with GET was billed before, if at all."""
 
@@ -49,8 +52,12 @@ def _misses_of(case: Case, charge: Charge) -> list[str]:
 
 
 def _misses_without_usage(charge: Charge) -> list[str]:
-    """A response that reports no usage has no count, except an estimate, and what a later look at it told."""
-    if charge.usage_source == "estimated" or charge.corrects or charge.input_tokens is None:
+    """A response that reports no usage has no count, except an estimate, and what a later look at it told.
+
+    A lower bound is one where the row says so: its usage is `partial`, and so its cost is neither exact nor estimated.
+    """
+    bounded = charge.usage_source == "partial" and charge.cost_status in LOWER_BOUNDS
+    if bounded or charge.usage_source == "estimated" or charge.corrects or charge.input_tokens is None:
         return []
     return [f"input_tokens {charge.input_tokens} where none is reported"]
 

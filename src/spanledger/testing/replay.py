@@ -4,7 +4,7 @@
 
 It needs a file of cases and the two scripts that replay them, `drive.py` and `replay_server.py`, which are looked for
 in `../../conformance` beside the file. A case counts where its recording is strict, its request is the recorded one,
-and the bare SDK, which is driven first, reads it.
+and the bare SDK, which is driven first, reads it. One whose method has no form of the style is not driven.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import spanledger
 from spanledger import _faults
 from spanledger._types import Charge
 from spanledger.testing._comparison import Case, misses, tells_unasked
+from spanledger.testing._forms import Forms
 
 REQUIRED: Final = {
     ("openai", "chat.completions"),
@@ -40,6 +41,13 @@ REQUIRED: Final = {
 
 SAME: Final = ("outcome", "exc", "status", "n", "sdk")
 """What of an outcome must not change when calls are metered."""
+
+VERDICTS: Final = {
+    "skipped": "the SDK has no such method",
+    "raised": "the bare SDK raises",
+    "no-raise-on-error": "the bare SDK takes an error for an answer",
+}
+"""What the harness says of a case that the bare SDK does not read, in words."""
 
 Outcome = Mapping[str, Any]
 Run = tuple[str, str]
@@ -54,20 +62,22 @@ class Harness(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """What the application got without metering and with it, and what was booked."""
+    """What the application got without metering and with it, what was booked, and the cases that were not driven."""
 
     bare: Mapping[Run, Outcome]
     metered: Mapping[Run, Outcome]
     charges: Mapping[Run, list[Charge]]
+    without: set[str]
 
 
 @dataclass
 class Score:
-    """How one class of cases did."""
+    """How one class of cases did: `ungated` are those that do not count, by reason, `without` those not driven."""
 
     cases: int = 0
     equal: int = 0
-    ungated: int = 0
+    without: int = 0
+    ungated: dict[str, int] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
     missed: dict[str, list[str]] = field(default_factory=dict)
 
@@ -93,10 +103,11 @@ def _replay(options: argparse.Namespace) -> int:
     harness = load_harness(options.harness or options.cases.parent.parent.parent / "conformance")
     server = harness.server.ReplayServer(options.cases).start()
     cases = _chosen(server.cases.values(), options)
+    forms = harness.drive.plan = Forms(harness.drive.plan, options.style)
     bare = drive_all(harness, server.base_url, cases, options)
     _forget_clients(harness)
     metered, charges = _drive_metered(harness, server.base_url, cases, options)
-    scores = _scores(harness, cases, options, Runs(bare, metered, charges))
+    scores = _scores(harness, cases, options, Runs(bare, metered, charges, forms.without))
     _report(scores, options)
     server.stop()
     return int(_below(scores, options.require))
@@ -179,16 +190,28 @@ def _scores(harness: Harness, cases: Sequence[Case], options: argparse.Namespace
         for case in cases:
             run = (variant, case["id"])
             score = scores[case["provider"], case["endpoint"], "stream" if case["streaming"] else "whole"]
+            if case["id"] in runs.without:
+                score.without += 1
+                continue
             score.changed += _changes(case, run, runs.bare[run], runs.metered[run])
-            if _counts(harness, case, runs.bare[run]):
+            reason = _discounted(harness, case, runs.bare[run])
+            if reason is None:
                 _judge(score, run, misses(case, runs.charges.get(run, [])))
             else:
-                score.ungated += 1
+                score.ungated[reason] = score.ungated.get(reason, 0) + 1
     return dict(sorted(scores.items()))
 
 
-def _counts(harness: Harness, case: Case, bare: Outcome) -> bool:
-    return case["strict"] and not case["request_synthetic"] and harness.drive.verdict(case, bare) == "pass"
+def _discounted(harness: Harness, case: Case, bare: Outcome) -> str | None:
+    """Why a case does not count, `None` where it does."""
+    if not case["strict"]:
+        return "the recording is not complete"
+    if case["request_synthetic"]:
+        return "the request is made up"
+    if case["is_error"] and bare["outcome"] == "raised" and bare["status"] != case["response"]["status"]:
+        return "the bare SDK raises before it asks"
+    verdict = harness.drive.verdict(case, bare)
+    return None if verdict == "pass" else VERDICTS.get(verdict, verdict)
 
 
 def _judge(score: Score, run: Run, wrong: list[str]) -> None:
@@ -207,7 +230,9 @@ def _changes(case: Case, run: Run, bare: Outcome, metered: Outcome) -> list[str]
 
 
 def _report(scores: Mapping[Class, Score], options: argparse.Namespace) -> None:
-    print(f"{'provider':24}{'endpoint':36}{'mode':8}{'cases':>7}{'equal':>7}{'%':>8}{'ungated':>9}{'changed':>9}")
+    print(
+        f"{'provider':24}{'endpoint':36}{'mode':8}{'cases':>7}{'equal':>7}{'%':>8}{'ungated':>9}{'without':>9}{'changed':>9}"
+    )
     for (provider, endpoint, mode), score in scores.items():
         print(f"{provider:24}{endpoint:36}{mode:8}{_cells(score)}")
     print(f"{'all':68}{_cells(_total(scores.values()))}")
@@ -216,11 +241,12 @@ def _report(scores: Mapping[Class, Score], options: argparse.Namespace) -> None:
     for title, lines in _lists(scores, misses=options.misses).items():
         print(f"\n{title}: {len(lines)}", *lines, sep="\n  ")
     if options.json:
-        _write(options.json, scores, faults)
+        _write(options, scores, faults)
 
 
 def _cells(score: Score) -> str:
-    return f"{score.cases:7}{score.equal:7}{score.percentage:8.2f}{score.ungated:9}{len(score.changed):9}"
+    ungated = sum(score.ungated.values())
+    return f"{score.cases:7}{score.equal:7}{score.percentage:8.2f}{ungated:9}{score.without:9}{len(score.changed):9}"
 
 
 def _total(scores: Iterable[Score]) -> Score:
@@ -228,7 +254,8 @@ def _total(scores: Iterable[Score]) -> Score:
     for score in scores:
         total.cases += score.cases
         total.equal += score.equal
-        total.ungated += score.ungated
+        total.without += score.without
+        total.ungated = {"all": sum(total.ungated.values()) + sum(score.ungated.values())}
         total.changed += score.changed
     return total
 
@@ -243,9 +270,10 @@ def _miss(key: Class, reason: str, runs: Sequence[str]) -> str:
     return f"{len(runs):5} x {' '.join(key)}: {reason} ({', '.join(runs[:2])}{', ...' if runs[2:] else ''})"
 
 
-def _write(path: Path, scores: Mapping[Class, Score], faults: Mapping[str, Any]) -> None:
+def _write(options: argparse.Namespace, scores: Mapping[Class, Score], faults: Mapping[str, Any]) -> None:
     table = {" ".join(key): {**vars(score), "percentage": score.percentage} for key, score in scores.items()}
-    path.write_text(json.dumps({"classes": table, "faults": faults}, indent=1))
+    result = {"style": options.style, "variants": options.variants, "classes": table, "faults": faults}
+    options.json.write_text(json.dumps(result, indent=1))
 
 
 def _below(scores: Mapping[Class, Score], required: float) -> bool:
