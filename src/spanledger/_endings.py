@@ -65,7 +65,9 @@ def without_usage(tally: Tally, reading: Reading) -> Reading:
         return reading
     if tally.call.provider_name in FORGIVING or not _begun(tally):
         return reading._replace(billed=False, note=REFUSED)
-    return reading if any(tally.state.get("_text", ())) else reading._replace(note=UNANSWERED)
+    from spanledger._unreported import said  # few calls fail, fewer like this
+
+    return reading if said(tally) else reading._replace(note=UNANSWERED)
 
 
 def _failed(tally: Tally) -> bool:

@@ -86,7 +86,7 @@ def completed(tally: Tally, reading: Reading) -> Reading:
         return reading
     units = dict(reading.usage.units) if reading.usage else {}
     model = reading.response_model or call.request.model or ""
-    output = estimate("".join(_texts(tally.state.get("_text"), [])), model)
+    output = estimate(said(tally), model)
     prompt = None if "input" in units else prompt_of(call.request.body)
     if prompt is not None:
         units["input"] = _input(prompt, model).tokens
@@ -98,6 +98,11 @@ def completed(tally: Tally, reading: Reading) -> Reading:
         usage_source="partial" if without or not tally.complete else "estimated",
         note=_note(tally, output, prompt, without),
     )
+
+
+def said(tally: Tally) -> str:
+    """The text that was seen of a response."""
+    return "".join(_texts(tally.state.get("_text"), []))
 
 
 def _input(prompt: Prompt, model: str) -> Estimate:

@@ -29,21 +29,43 @@ class Way(NamedTuple):
     error_type: str
 
 
-def _lines(opened: Any) -> None:
+def of_openai(use: Callable[[openai.OpenAI], object]) -> Callable[[], object]:
+    """Uses a client of the openai SDK, and closes it."""
+
+    def read() -> object:
+        with openai.OpenAI() as client:
+            return use(client)
+
+    return read
+
+
+def of_anthropic(use: Callable[[anthropic.Anthropic], object]) -> Callable[[], object]:
+    """The same of the anthropic SDK."""
+
+    def read() -> object:
+        with anthropic.Anthropic() as client:
+            return use(client)
+
+    return read
+
+
+def lines(opened: Any) -> None:
     with opened as response:
         for _ in response.iter_lines():
             pass
 
 
 WAYS: Mapping[str, Way] = {
-    "chat": Way(lambda: list(openai.OpenAI().chat.completions.create(**OPENAI)), "APIError"),
+    "chat": Way(of_openai(lambda client: list(client.chat.completions.create(**OPENAI))), "APIError"),
     "chat lines": Way(
-        lambda: _lines(openai.OpenAI().chat.completions.with_streaming_response.create(**OPENAI)), "server_error"
+        of_openai(lambda client: lines(client.chat.completions.with_streaming_response.create(**OPENAI))),
+        "server_error",
     ),
-    "responses": Way(lambda: list(openai.OpenAI().responses.create(**RESPONSES)), "server_error"),
-    "messages": Way(lambda: list(anthropic.Anthropic().messages.create(**CLAUDE)), "APIStatusError"),
+    "responses": Way(of_openai(lambda client: list(client.responses.create(**RESPONSES))), "server_error"),
+    "messages": Way(of_anthropic(lambda client: list(client.messages.create(**CLAUDE))), "APIStatusError"),
     "messages lines": Way(
-        lambda: _lines(anthropic.Anthropic().messages.with_streaming_response.create(**CLAUDE)), "overloaded_error"
+        of_anthropic(lambda client: lines(client.messages.with_streaming_response.create(**CLAUDE))),
+        "overloaded_error",
     ),
 }
 
@@ -60,7 +82,6 @@ def booked(read: Callable[[], object], reply: Reply, host: str | None = None) ->
         return charge
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("way", WAYS)
 def test_an_error_in_the_place_of_an_answer_is_not_billed(way: str) -> None:
     charge = booked(WAYS[way].read, Reply(fault=Fault("error", 0)))
@@ -68,7 +89,6 @@ def test_an_error_in_the_place_of_an_answer_is_not_billed(way: str) -> None:
     assert (charge.cost_status, charge.usage, charge.list_cost) == ("not_billed", None, 0)
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("way", ["chat", "chat lines", "responses"])
 def test_an_error_after_the_begin_of_an_answer_may_be_billed(way: str) -> None:
     charge = booked(WAYS[way].read, Reply(fault=Fault("error", 1)))
@@ -76,7 +96,6 @@ def test_an_error_after_the_begin_of_an_answer_may_be_billed(way: str) -> None:
     assert "before any text" in (charge.cost_reason or "")
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_an_error_after_some_text_is_a_lower_bound_except_where_the_provider_forgives_it() -> None:
     reply = Reply("one two three four", TOKENS, fault=Fault("error", 3))
     charge = booked(WAYS["chat"].read, reply)
@@ -91,12 +110,13 @@ def test_a_connection_that_is_cut_before_the_answer_may_be_billed() -> None:
             WAYS["chat"].read()
 
     charge = booked(read, Reply(fault=Fault("cut", 0)))
-    assert (charge.status, charge.cost_status) == ("error", "partial")
+    assert charge.status == "error"
+    assert charge.cost_status in ("partial", "unknown")  # the latter where the cut overtakes the response's head
 
 
 def test_a_body_that_holds_an_error_only_is_not_billed() -> None:
     charge = booked(
-        lambda: openai.OpenAI().chat.completions.create(model="gpt-5-mini", messages=HELLO),
+        of_openai(lambda client: client.chat.completions.create(model="gpt-5-mini", messages=HELLO)),
         Reply(amend=lambda _: dict(FAILED)),
     )
     assert (charge.status, charge.error_type, charge.cost_status) == ("error", "502", "not_billed")
