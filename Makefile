@@ -57,8 +57,8 @@ examples: .venv/.dev  ## runs every example
 bench: .venv/.dev  ## the cost of metering a call, beside the bare SDK
 	$(BIN)/python benchmarks/overhead.py
 
-replay: .venv/.dev  ## the real SDKs over recorded traffic, if ../shared has it
-	$(BIN)/python -m spanledger.testing.replay ../shared/data/corpus/cases.jsonl.gz
+replay: .venv/.dev  ## the real SDKs over all recorded traffic, as a page (20 minutes), if ../shared has it
+	$(BIN)/python tools/replay_page.py ../shared/data/corpus/cases.jsonl.gz
 
 # Debian's Prometheus, and the libraries of its pages.
 PROMETHEUS := prometheus fonts-glyphicons-halflings $(addprefix libjs-,bootstrap4 d3 eonasdan-bootstrap-datetimepicker \

@@ -61,7 +61,8 @@ def _raw_gemini(planned: Planned) -> Planned | None:
     return planned._replace(arguments={**planned.arguments, "config": config})
 
 
-def _raw_interaction(planned: Planned) -> Planned | None:
+def _raw_resource(planned: Planned) -> Planned | None:
+    """`with_raw_response` of the resource, such as the interactions of google-genai."""
     raw = getattr(getattr(planned.function, "__self__", None), "with_raw_response", None)
     if raw is None:
         return None
@@ -99,5 +100,5 @@ CHATTING: Final[Mapping[str, str]] = {
 }
 """Methods of google-genai, and what a chat calls them."""
 
-FORMS: Final[Mapping[str, tuple[Form, ...]]] = {"raw": (_raw_gemini, _raw_interaction), "helper": (_parse, _chat)}
+FORMS: Final[Mapping[str, tuple[Form, ...]]] = {"raw": (_raw_gemini, _raw_resource), "helper": (_parse, _chat)}
 """By style, the forms that the harness does not have."""
