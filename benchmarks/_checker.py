@@ -13,12 +13,19 @@ from pathlib import Path
 from spanledger import Ledger
 from spanledger.ledger._seal import seal
 from spanledger.ledger._compact import compact
+from spanledger.ledger._retain import Plan, retain
 for line in sys.stdin:
     what, path = line.rstrip("\\n").split(" ", 1)
-    if what in ("seal", "finish"):
+    if what in ("seal", "finish", "retain"):
         seal(Path(path))
-    if what == "finish":
+    if what in ("finish", "retain"):
         compact(Path(path), date(2030, 1, 1))
+    if what == "retain":
+        retain(Path(path), Plan(date(2030, 1, 1), ()))
+    if what in ("sums", "retain"):
+        rows = Ledger(path).cost("day").rows()
+        print(sum(row["charges"] for row in rows), sum(int(row["list_cost"] * 1_000_000) for row in rows), flush=True)
+        continue
     ids = [row["charge_id"] for row in Ledger(path).charges(columns=["charge_id"], history=True)]
     print(len(ids), len(set(ids)), flush=True)
 """
@@ -49,7 +56,10 @@ class Checker:
         self._process.communicate()
 
     def ask(self, what: str, ledger: Path) -> tuple[int, int]:
-        """The rows and the different rows of a ledger; `seal` seals it first, `finish` merges it too."""
+        """The rows and the different rows of a ledger; `seal` seals it first, `finish` merges it too.
+
+        `sums` answers the charges and their cost in millionths instead, `retain` after rolling all of it up.
+        """
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(f"{what} {ledger}\n")

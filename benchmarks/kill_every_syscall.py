@@ -1,11 +1,12 @@
-"""Kills sealing and merging after every single system call that can change a file, and reads the ledger each time.
+"""Kills sealing, merging and rolling up after every single system call that can change a file, and reads each time.
 
     python benchmarks/kill_every_syscall.py            # every call
     python benchmarks/kill_every_syscall.py --stride 5 # every fifth, for the tests
 
-A process is traced (ptrace, Linux) while it seals and merges a small ledger; it is killed right after its n-th call,
-for each n until it lives to the end. After each kill the ledger is read as it stands, then sealing runs to its end and
-it is read again. Both times it must have exactly the rows that it had. Prints one JSON object; exits with 1 if not.
+A process is traced (ptrace, Linux) while it seals, merges and rolls up a small ledger; it is killed right after its
+n-th call, for each n until it lives to the end. After each kill the ledger is read as it stands, then all of it is done
+to the end and it is read again. Both times it must have exactly the charges that it had: the n-th costs 3^n millionths,
+so that no other charges than each once have their number and their sum. Prints one JSON object; exits with 1 if not.
 """
 
 from __future__ import annotations
@@ -42,22 +43,30 @@ libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 
 
-def seal_and_merge(ledger: Path) -> None:
+def seal_merge_and_roll_up(ledger: Path) -> None:
     """What is traced."""
     from spanledger.ledger._compact import compact
+    from spanledger.ledger._retain import Plan, retain
     from spanledger.ledger._seal import seal
 
     seal(ledger)
     compact(ledger, date(2030, 1, 1))
+    retain(ledger, Plan(date(2030, 1, 1), ()))
 
 
-def make_ledger(path: Path) -> int:
-    """Two segments over two days, one with a torn line; returns how many rows."""
+def make_ledger(path: Path) -> tuple[int, int]:
+    """Two segments over two days, with torn lines; returns how many charges, and what they cost in millionths."""
     (path / "open").mkdir(parents=True)
-    for name in ("one", "two"):
-        lines = [json.dumps(a_row(f"{name}-{number}", 22 + number % 2)) + "\n" for number in range(10)]
+    for start in (0, 10):
+        name, rows = f"from-{start}", range(start, start + 10)
+        lines = [json.dumps({**a_row(f"c{row}", 22 + row % 2), "list_cost": micros(3**row)}) + "\n" for row in rows]
         (path / "open" / f"{name}.jsonl").write_text("".join(lines) + '{"charge_id": "torn')
-    return 20
+    return 20, sum(3**row for row in range(20))
+
+
+def micros(amount: int) -> str:
+    """An amount in millionths, as a ledger has it."""
+    return f"{amount // 1_000_000}.{amount % 1_000_000:06}"
 
 
 def changing_call(pid: int) -> str:
@@ -78,7 +87,7 @@ def run_until(ledger: Path, last: int) -> tuple[bool, str]:
     if not pid:
         libc.ptrace(TRACEME, 0, None, None)
         os.kill(os.getpid(), signal.SIGSTOP)
-        seal_and_merge(ledger)
+        seal_merge_and_roll_up(ledger)
         os._exit(0)
     os.waitpid(pid, 0)
     libc.ptrace(SETOPTIONS, pid, None, ctypes.c_void_p(SYSGOOD | EXITKILL))
@@ -110,22 +119,23 @@ def main() -> int:
     import duckdb  # noqa: F401
     import pyarrow as pa  # noqa: F401
 
-    import spanledger.ledger._compact  # noqa: F401 -- once; connections are made in the traced process
+    import spanledger.ledger._compact
+    import spanledger.ledger._retain  # noqa: F401 -- once; connections are made in the traced process
 
     killed: Counter[str] = Counter()
     wrong: list[Any] = []
     with tempfile.TemporaryDirectory() as folder, Checker() as checker:
-        rows = make_ledger(model := Path(folder) / "model")
+        right = make_ledger(model := Path(folder) / "model")
         for last in range(1, 1_000_000, asked.stride):
             shutil.copytree(model, ledger := Path(folder) / f"after-{last}")
             finished, name = run_until(ledger, last)
-            found = [checker.ask("read", ledger), checker.ask("finish", ledger)]
-            wrong += [] if found == [(rows, rows)] * 2 else [(last, name, found)]
+            found = [checker.ask("sums", ledger), checker.ask("retain", ledger)]
+            wrong += [] if found == [right] * 2 else [(last, name, found)]
             shutil.rmtree(ledger)
             if finished:
                 break
             killed[name] += 1
-    print(json.dumps({"kills": sum(killed.values()), "after": dict(killed), "rows": rows, "wrong": wrong}))
+    print(json.dumps({"kills": sum(killed.values()), "after": dict(killed), "charges": right[0], "wrong": wrong}))
     return int(bool(wrong or not killed))
 
 

@@ -5,6 +5,7 @@
     python benchmarks/kill_trials.py seal     # `seal` over segments that dead writers left
     python benchmarks/kill_trials.py compact  # `compact` over days of several files
     python benchmarks/kill_trials.py query    # a reader that asks while another process seals
+    python benchmarks/kill_trials.py retain   # `retain` over sealed days, and charges that came late to rolled-up ones
 
 Each trial forks a worker, kills it after a random time, and goes on with the next on the same ledger. An
 acknowledgement is written by the worker, with a `write(2)` of its own, after the ledger call returned; what `seal` and
@@ -32,12 +33,15 @@ from typing import NamedTuple
 from _checker import Checker, a_row
 
 Acknowledge = Callable[[str], object]
+CENT = 10_000
+"""What a charge of `a_row` costs, in millionths."""
 
 
 class Kind(NamedTuple):
     """One kind of trial: what the worker does until it is killed, and the column that an acknowledgement names.
 
-    `prepare` puts something to work on into the ledger and returns what counts as acknowledged by that.
+    `prepare` puts something to work on into the ledger and returns what counts as acknowledged by that. Where the work
+    `sums_up` charges, their number and cost are checked, for they have no ids any more.
     """
 
     work: Callable[[Path, Acknowledge, str], None]
@@ -45,6 +49,7 @@ class Kind(NamedTuple):
     most_seconds: float
     prepare: Callable[[Path, Checker], set[str]] | None = None
     needs_server: bool = False
+    sums_up: bool = False
 
 
 def append(ledger: Path, acknowledge: Acknowledge, _: str) -> None:
@@ -87,6 +92,14 @@ def compact_all(ledger: Path, acknowledge: Acknowledge, _: str) -> None:
 
     acknowledge("")
     compact(ledger, date(2030, 1, 1))
+
+
+def roll_up(ledger: Path, acknowledge: Acknowledge, _: str) -> None:
+    """Rolls up every day."""
+    from spanledger.ledger._retain import Plan, retain
+
+    acknowledge("")
+    retain(ledger, Plan(date(2030, 1, 1), ("team",)))
 
 
 def query_while_sealing(ledger: Path, acknowledge: Acknowledge, _: str) -> None:
@@ -133,6 +146,7 @@ KINDS = {
     "seal": Kind(seal_all, "charge_id", 0.3, leave_segments),
     "compact": Kind(compact_all, "charge_id", 0.3, leave_sealed),
     "query": Kind(query_while_sealing, "charge_id", 0.3, leave_segments),
+    "retain": Kind(roll_up, "charge_id", 0.5, leave_sealed, sums_up=True),
 }
 
 
@@ -190,10 +204,12 @@ def run_trials(asked: argparse.Namespace, kind: Kind, ledger: Path) -> Iterator[
             done = run_trial(kind, ledger, acknowledgements, base_url, chance.uniform(0, kind.most_seconds))
             total += len(prepared)
             if prepared:
-                assert checker.ask("read", ledger) == (total, total), "the ledger reads wrong after a kill"
+                read = checker.ask("sums" if kind.sums_up else "read", ledger)
+                right = (total, total * CENT) if kind.sums_up else (total, total)
+                assert read == right, f"the ledger reads wrong after a kill: {read}, not {right}"
                 assert not (ledger / "wrong-answer").exists(), "a reader got a wrong answer"
             yield prepared | done
-        if total:
+        if total and not kind.sums_up:
             assert checker.ask("finish", ledger) == (total, total), "the ledger reads wrong after sealing ended"
 
 
@@ -208,13 +224,25 @@ def main() -> int:
     _import_once(kind)
     with tempfile.TemporaryDirectory() as folder:
         trials = list(run_trials(asked, kind, ledger := Path(folder) / "spend.ledger"))
-        result = {"kind": asked.kind, **judged(trials, found_in(ledger, kind.column))}
+        result = {"kind": asked.kind, **(counted if kind.sums_up else judged)(trials, ledger, kind)}
     print(json.dumps(result))
     return int(bool(result["lost"] or result["doubled"] or not result["acknowledged"]))
 
 
-def judged(trials: list[set[str]], found: list[str]) -> dict[str, int]:
+def counted(trials: list[set[str]], ledger: Path, _: Kind) -> dict[str, int]:
+    """The number of charges that were there against the number in the sums."""
+    from spanledger import Ledger
+
+    acknowledged = sum(map(len, trials))
+    found = sum(row["charges"] for row in Ledger(ledger).cost())
+    lost = max(acknowledged - found, 0)
+    told = {"trials": len(trials), "acknowledged": acknowledged, "lost": lost, "trials_with_loss": int(lost > 0)}
+    return {**told, "doubled": max(found - acknowledged, 0), "unacknowledged_but_kept": 0}
+
+
+def judged(trials: list[set[str]], ledger: Path, kind: Kind) -> dict[str, int]:
     """What was acknowledged against what was found."""
+    found = found_in(ledger, kind.column)
     kept = set(found)
     lost = [len(acknowledged - kept) for acknowledged in trials]
     acknowledged = sum(map(len, trials))
@@ -236,7 +264,8 @@ def _import_once(kind: Kind) -> None:
         import duckdb  # noqa: F401
         import pyarrow as pa  # noqa: F401
 
-        import spanledger.ledger._compact  # noqa: F401
+        import spanledger.ledger._compact
+        import spanledger.ledger._retain  # noqa: F401
 
 
 if __name__ == "__main__":

@@ -100,6 +100,7 @@ class Charge:
     response_id = Text("identity", "The provider's own id of the response.")
     corrects = Text("identity", "The `charge_id` that this row corrects; both have the same `started_at`.")
     started_at = Instant("identity", "When the call began.", required=True, focus="ChargePeriodStart")
+    charge_count = Integer("identity", "How many charges this row is, where its day was rolled up: else one.")
     duration_ms = Millis("identity", "From the call to the end of its body.")
     time_to_first_chunk_ms = Millis("identity", "From the call to the first event of a stream.")
 

@@ -37,6 +37,7 @@ PLACES: Final = {
     "load": Place("spanledger.ledger._keeping_cli", "brings sealed files into a PostgreSQL server"),
     "verify": Place("spanledger.ledger._keeping_cli", "reads every file of a ledger and says what is wrong"),
     "forget": Place("spanledger.ledger._keeping_cli", "erases a person from a ledger, with proof"),
+    "retain": Place("spanledger.ledger._keeping_cli", "replaces the charges of old days by exact sums, or drops them"),
     "repair": Place("spanledger.ledger._keeping_cli", "puts right what verify finds"),
     "prices": Place("spanledger.prices._cli", "what models cost, and why a charge costs what it does"),
     "push-prices": Place("spanledger._push_cli", "prices of the models in a ledger, for a backend"),

@@ -14,6 +14,7 @@ import orjson
 
 from spanledger import _ids
 from spanledger._bridge import CHARGE, priced_row
+from spanledger._late import refuse_rolled_days
 from spanledger._types import Charge, Row
 from spanledger.errors import SpanledgerError
 from spanledger.providers.spans import SpanFacts
@@ -44,10 +45,11 @@ def import_otlp(file: str | os.PathLike[str], ledger: str | os.PathLike[str]) ->
     """
     spans, broken = _read(Path(file))
     known = _known(Path(ledger))
-    sink = LedgerSink(ledger)
     leaves = _leaves(spans)
     booked = 0
     rows = [row for span in leaves if (row := _row(span)) is not None]
+    refuse_rolled_days(Path(ledger), rows)
+    sink = LedgerSink(ledger)
     for row in rows:
         if not known.isdisjoint(_identities(row)):
             continue
@@ -79,7 +81,8 @@ def _known(ledger: Path) -> set[str]:
     from spanledger.ledger import Ledger
 
     columns = ("charge_id", "trace_id", "span_id", "response_id")
-    found = Ledger(ledger).sql(f"SELECT {', '.join(columns)} FROM charges").to_arrow()  # noqa: S608 -- names of ours
+    asked = f"SELECT {', '.join(columns)} FROM charges"  # noqa: S608 -- names of ours
+    found = Ledger(ledger).sql(asked, rolled="skip").to_arrow()
     return {identity for row in found.to_pylist() for identity in _identities(row)}
 
 

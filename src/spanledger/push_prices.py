@@ -89,7 +89,7 @@ def models_of(ledger: str) -> list[Model]:
     from spanledger.ledger import Ledger
 
     asked = "SELECT DISTINCT provider_name, request_model FROM charges WHERE request_model IS NOT NULL ORDER BY ALL"
-    return [Model(**row) for row in Ledger(ledger).sql(asked).to_arrow().to_pylist()]
+    return [Model(**row) for row in Ledger(ledger).sql(asked, rolled="include").to_arrow().to_pylist()]
 
 
 def _ask(endpoint: str, query: str, variables: Mapping[str, Any]) -> Any:

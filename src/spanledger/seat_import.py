@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from spanledger import _ids
+from spanledger._late import refuse_rolled_days
 from spanledger._types import Charge
 from spanledger.finops import seats
 from spanledger.finops._periods import Given
@@ -41,6 +42,8 @@ def import_seats(
 def book(rows: Iterable[dict[str, Any]], ledger: str | os.PathLike[str]) -> Imported:
     """Books rows of `spanledger.finops.seats`, each once by its `response_id`."""
     known, done = _known(Path(ledger)), [0, 0, 0]
+    rows = list(rows)
+    refuse_rolled_days(Path(ledger), rows)
     sink = LedgerSink(ledger)
     for row in rows:
         before = known.get(row["response_id"])
@@ -75,7 +78,7 @@ def _known(ledger: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
     if not ledger.exists():
         return {}
     columns = ["charge_id", "corrects", "response_id", *_FACTS]
-    found = Ledger(ledger).charges("operation in ('seat', 'credits')", columns=columns)
+    found = Ledger(ledger).charges("operation in ('seat', 'credits')", columns=columns, rolled="skip")
     return {
         row["response_id"]: (row["corrects"] or row["charge_id"], tuple(str(_plain(row[name])) for name in _FACTS))
         for row in found

@@ -20,7 +20,9 @@ def run(script, *arguments):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize(("kind", "trials"), [("append", 10), ("calls", 3), ("seal", 8), ("compact", 8), ("query", 4)])
+@pytest.mark.parametrize(
+    ("kind", "trials"), [("append", 10), ("calls", 3), ("seal", 8), ("compact", 8), ("query", 4), ("retain", 6)]
+)
 def test_nothing_acknowledged_is_lost_or_doubled_by_sigkill(kind, trials):
     told = run("kill_trials.py", kind, "--trials", trials)
     assert told["acknowledged"] >= trials
@@ -28,7 +30,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_by_sigkill(kind, trials):
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64" or sys.platform != "linux", reason="traces by x86-64 call numbers")
-def test_a_kill_after_any_system_call_of_sealing_neither_loses_nor_doubles_a_row():
+def test_a_kill_after_any_system_call_of_sealing_merging_and_rolling_up_neither_loses_nor_doubles_a_charge():
     told = run("kill_every_syscall.py", "--stride", 9)
     assert told["wrong"] == []
     assert told["kills"] >= 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from spanledger._types import COLUMNS
 from spanledger.finops import _sql
@@ -18,6 +18,7 @@ KEPT: Final = (DIRECT, SEATS)
 COUNTS: Final = ("charges", "unpriced", "foreign")
 LOOK_BACK: Final = timedelta(days=1)
 """How long before a period the root of a trace in it may have begun."""
+UNPRICED: Final = "basis IS NULL OR cost_status = 'partial'"
 COST: Final = {
     "list_cost": "list_cost",
     "contracted_cost": "coalesce(contracted_cost, list_cost)",
@@ -44,9 +45,9 @@ def cells_query(plan: Plan, period: Period, measures: Sequence[Measure], *, by_d
     )
     counts = [
         f"coalesce({_sql.femtos('sum(basis)')}, 0) AS cost",
-        "count(*) AS charges",
-        "count(*) FILTER (WHERE basis IS NULL OR cost_status = 'partial') AS unpriced",
-        f"count(*) FILTER (WHERE {foreign}) AS foreign",
+        f"{_sql.charges()} AS charges",
+        f"{_sql.charges(UNPRICED)} AS unpriced",
+        f"{_sql.charges(foreign)} AS foreign",
     ]
     groups = ", ".join(keys)
     return f"SELECT {', '.join([groups, *counts, *sums])} FROM {routed(plan, period)} GROUP BY {groups}"
@@ -63,6 +64,12 @@ def routed(plan: Plan, period: Period) -> str:
         f"(SELECT *, CASE WHEN route IN ({kept}) THEN basis END AS direct FROM (SELECT *, {owners}, "
         f"{route(plan)} AS route, {_sql.day_of()} AS day, {COST[plan.basis]} AS basis FROM {tagged}))"
     )
+
+
+def reach(plan: Plan, period: Period) -> dict[str, Any]:
+    """The days that a question about a period reads, and that it knows that rows may be sums of charges."""
+    since = period.start - LOOK_BACK if plan.inherit else period.start
+    return {"since": since, "until": period.end, "rolled": "include"}
 
 
 def charges_of(plan: Plan, period: Period) -> str:

@@ -111,6 +111,16 @@ OPERATORS: Final[Mapping[str, Operator]] = {
         lambda value, wanted: (value is not None) == wanted,
     ),
 }
+SUMMED: Final = ("number", "time")
+"""What the row of a day that was rolled up has the sum of, or nothing: no single charge can be told by it."""
+
+
+def _of_one_charge(name: str, holds: str) -> str:
+    """The condition, which ends the question in an error where a row is the sum of several charges."""
+    message = _sql.literal(f"{name} of a single charge is asked for, and days of the period are rolled up")
+    return f"CASE WHEN charge_count IS NULL THEN {holds} ELSE error({message}) END"
+
+
 SHORT: Final[Mapping[str, str]] = {"flag": "is", "list": "has"}
 """What a bare value means where it is not `in`."""
 
@@ -124,7 +134,8 @@ class Condition(NamedTuple):
 
     def sql(self) -> str:
         """As a boolean expression."""
-        return f"({OPERATORS[self.operator].sql(self.field.sql, self.operand)})"
+        holds = f"({OPERATORS[self.operator].sql(self.field.sql, self.operand)})"
+        return _of_one_charge(self.field.name, holds) if self.field.kind in SUMMED else holds
 
     def holds(self, facts: Facts) -> bool:
         """Whether it is true of one charge."""

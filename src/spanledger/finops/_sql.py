@@ -8,6 +8,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 FEMTO: Final = 1_000_000_000_000_000
+WEIGHT: Final = "coalesce(charge_count, 1)"
+"""How many charges a row stands for: that of a day that was rolled up is the sum of several."""
+
 CHUNK: Final = 1 << 30
 """Long division takes an amount in three digits of this base, so that no product leaves 127 bits."""
 
@@ -20,6 +23,12 @@ def name(identifier: str) -> str:
 def names(identifiers: Iterable[str], prefix: str = "") -> str:
     """Quoted identifiers, with commas."""
     return ", ".join(prefix + name(identifier) for identifier in identifiers)
+
+
+def charges(condition: str = "") -> str:
+    """How many charges there are, or how many that a condition is true of."""
+    counted = f" FILTER (WHERE {condition})" if condition else ""
+    return f"CAST(coalesce(sum({WEIGHT}){counted}, 0) AS BIGINT)"
 
 
 def literal(value: Any) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spanledger.errors import PlanError
-from spanledger.finops._cells import cells_query
+from spanledger.finops._cells import cells_query, reach
 from spanledger.finops._division import Family, Queries, families
 from spanledger.finops._periods import Given, Period, read_period
 from spanledger.finops._tables import Cells, candidates_table, nothing_spread, pots_table, stated_table
@@ -33,8 +33,15 @@ class Asked(Protocol):
 
     path: Path
 
-    def sql(
-        self, query: str, params: Sequence[Any] = (), *, since: Any = None, until: Any = None, tables: Any = None
+    def sql(  # noqa: PLR0913 -- as `Ledger.sql`
+        self,
+        query: str,
+        params: Sequence[Any] = (),
+        *,
+        since: Any = None,
+        until: Any = None,
+        tables: Any = None,
+        rolled: str = "refuse",
     ) -> Any:
         """A result with `to_arrow()`."""
 
@@ -82,8 +89,7 @@ def _opened(ledger: Asked, plan: Plan, period: Period) -> Statement:
     asked = measures(plan)
     by_day = any(needs_days(plan, pool, period) for pool in plan.pools)
     query = cells_query(plan, period, asked, by_day=by_day)
-    since = period.start if not plan.inherit else None
-    cells = Cells(ledger.sql(query, since=since, until=period.end).to_arrow(), plan, asked)
+    cells = Cells(ledger.sql(query, **reach(plan, period)).to_arrow(), plan, asked)
     _refuse_other_currencies(plan, period, cells)
     return _divided(plan, period, cells, Queries(plan, asked, by_day=by_day), asker(ledger))
 

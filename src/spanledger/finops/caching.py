@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
 from spanledger.finops import _sql
-from spanledger.finops._cells import level, routed
+from spanledger.finops._cells import level, reach, routed
 from spanledger.finops._exact import to_decimal
 from spanledger.finops._periods import Given, read_period
 from spanledger.finops.allocation import Asked
@@ -53,7 +53,7 @@ def cache(ledger: Asked, plan: GivenPlan, period: Given, *, by: str) -> list[Cac
         f"SELECT {level(by)} AS owner, billed_model, price_ref, {', '.join(sums)}, "
         f"CAST(coalesce(sum(input_tokens), 0) AS BIGINT) AS sent FROM {routed(plan, within)} GROUP BY {keys}"
     )
-    rows = ledger.sql(query, until=within.end).rows()
+    rows = ledger.sql(query, **reach(plan, within)).rows()
     prices = _input_prices(rows)
     owners = sorted({row["owner"] for row in rows})
     return [_cache(owner, [row for row in rows if row["owner"] == owner], prices) for owner in owners]

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from spanledger.errors import PlanError
 from spanledger.finops import _sql
-from spanledger.finops._cells import level, routed
+from spanledger.finops._cells import UNPRICED, level, reach, routed
 from spanledger.finops._exact import to_decimal
 from spanledger.finops._periods import Given, read_period
 from spanledger.finops._views import View
@@ -32,7 +32,7 @@ def runs(ledger: Asked, plan: GivenPlan, period: Given, *, by: str = "workflow")
     """
     plan, within = as_plan(plan), read_period(period)
     one_run = (
-        f"SELECT {_owner(plan, by)} AS owner, {KEY} AS run, count(*) AS charges, sum(basis) AS cost, "
+        f"SELECT {_owner(plan, by)} AS owner, {KEY} AS run, {_sql.charges()} AS charges, sum(basis) AS cost, "
         "count(DISTINCT service_name) AS services, "
         f"sum(CASE WHEN {waste_sql()} <> '{USEFUL}' THEN basis END) AS wasted "
         f"FROM {routed(plan, within)} WHERE {KEY} IS NOT NULL GROUP BY ALL"
@@ -42,7 +42,7 @@ def runs(ledger: Asked, plan: GivenPlan, period: Given, *, by: str = "workflow")
         f"coalesce({_sql.femtos('sum(cost)')}, 0) AS cost, coalesce({_sql.femtos('max(cost)')}, 0) AS dearest, "
         f"coalesce({_sql.femtos('sum(wasted)')}, 0) AS wasted FROM ({one_run}) GROUP BY owner ORDER BY cost DESC, owner"
     )
-    found = [_run(by, row) for row in ledger.sql(query, until=within.end).rows()]
+    found = [_run(by, row) for row in ledger.sql(query, **reach(plan, within)).rows()]
     return View.of(found, total="cost", columns=(by, *RUN))
 
 
@@ -78,9 +78,9 @@ def waste(ledger: Asked, plan: GivenPlan, period: Given, *, by: str = "workflow"
     """
     plan, within = as_plan(plan), read_period(period)
     query = (
-        f"SELECT {_owner(plan, by)} AS {_sql.name(by)}, {waste_sql()} AS waste, count(*) AS charges, "
+        f"SELECT {_owner(plan, by)} AS {_sql.name(by)}, {waste_sql()} AS waste, {_sql.charges()} AS charges, "
         "CAST(coalesce(sum(basis), 0) AS DECIMAL(38, 15)) AS cost, "
-        "count(*) FILTER (WHERE basis IS NULL OR cost_status = 'partial') AS unpriced "
+        f"{_sql.charges(UNPRICED)} AS unpriced "
         f"FROM {routed(plan, within)} WHERE {waste_sql()} <> '{USEFUL}' GROUP BY ALL ORDER BY cost DESC, 1, 2"
     )
-    return View(ledger.sql(query, until=within.end).to_arrow(), total="cost")
+    return View(ledger.sql(query, **reach(plan, within)).to_arrow(), total="cost")

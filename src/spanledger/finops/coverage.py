@@ -37,14 +37,16 @@ def coverage(ledger: Asked, plan: GivenPlan, period: Given, *, as_of: date | Non
 
 def _of_tag(ledger: Asked, plan: Plan, period: Period, number: int, day: date) -> list[dict[str, Any]]:
     tag, before = plan.rules.tags[number], Rules(plan.rules.tags[:number])
-    applies = [f"count(*) FILTER (WHERE {rule.sql()}) AS r{index}" for index, rule in enumerate(tag.rules)]
+    applies = [f"{_sql.charges(rule.sql())} AS r{index}" for index, rule in enumerate(tag.rules)]
     source = before.sql(f"(SELECT * FROM charges WHERE {_sql.within(*period)})")
     cost = f"coalesce({_sql.femtos(f'sum({COST[plan.basis]})')}, 0) AS cost"
     query = (
-        f"SELECT winner, {', '.join(['count(*) AS charges', cost, *applies])} "
+        f"SELECT winner, {', '.join([f'{_sql.charges()} AS charges', cost, *applies])} "
         f"FROM (SELECT *, {tag.winner_sql()} AS winner FROM {source}) GROUP BY winner"
     )
-    found = {row["winner"]: row for row in ledger.sql(query, since=period.start, until=period.end).rows()}
+    found = {
+        row["winner"]: row for row in ledger.sql(query, since=period.start, until=period.end, rolled="include").rows()
+    }
     rules = [_row(tag, rule, index, found, day) for index, rule in enumerate(tag.rules)]
     unmatched = found.get(-1, {})
     return [*rules, _line(tag.name, DEFAULT, "", unmatched, 0, "default" if unmatched else "unused")]
@@ -109,7 +111,7 @@ def difference(ledger: Asked, old: GivenPlan, new: GivenPlan, period: Given) -> 
     source = _both(old, new, both, within)
     moves = " UNION ALL ".join(_moves(new, tag, source) for tag in both)
     query = f"SELECT * FROM ({moves}) ORDER BY abs(cost) DESC, tag, before, after"
-    return View(ledger.sql(query, since=within.start, until=within.end).to_arrow())
+    return View(ledger.sql(query, since=within.start, until=within.end, rolled="include").to_arrow())
 
 
 def _both(old: Plan, new: Plan, tags: list[str], period: Period) -> str:
@@ -123,7 +125,8 @@ def _moves(plan: Plan, tag: str, source: str) -> str:
     before, after = _sql.name(f"before.{tag}"), _sql.name(derived(tag))
     cost = f"CAST(coalesce(sum({COST[plan.basis]}), 0) AS DECIMAL(38, 15))"
     return (
-        f"SELECT {_sql.literal(tag)} AS tag, {before} AS before, {after} AS after, count(*) AS charges, {cost} AS cost "
+        f"SELECT {_sql.literal(tag)} AS tag, {before} AS before, {after} AS after, "
+        f"{_sql.charges()} AS charges, {cost} AS cost "
         f"FROM {source} WHERE {before} <> {after} GROUP BY ALL"
     )
 

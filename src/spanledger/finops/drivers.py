@@ -19,7 +19,7 @@ SEAT: Final = "seat"
 """The operation of a charge for a seat: a cost like any other, and no request."""
 
 MEASURES: Final[Mapping[str, str]] = {
-    "requests": f"CASE WHEN operation = '{SEAT}' THEN 0 ELSE 1 END",
+    "requests": f"CASE WHEN operation = '{SEAT}' THEN 0 ELSE {_sql.WEIGHT} END",
     "tokens": "coalesce(input_tokens, 0) + coalesce(output_tokens, 0)",
     "input_tokens": "input_tokens",
     "output_tokens": "output_tokens",
@@ -27,9 +27,9 @@ MEASURES: Final[Mapping[str, str]] = {
     "cache_write_tokens": "cache_write_tokens",
     "reasoning_tokens": "reasoning_tokens",
     "latency": "CAST(round(duration_ms * 1000) AS BIGINT)",
-    "seats": f"CASE WHEN operation = '{SEAT}' THEN 1 ELSE 0 END",
+    "seats": f"CASE WHEN operation = '{SEAT}' THEN {_sql.WEIGHT} ELSE 0 END",
 }
-"""What a ledger measures of one charge, as a whole number; `latency` is in microseconds."""
+"""What a ledger measures of one row, as a whole number; `latency` is in microseconds."""
 
 
 class Measure(NamedTuple):

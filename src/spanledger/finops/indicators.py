@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
-from spanledger.finops._cells import COST, level, routed
+from spanledger.finops._cells import COST, level, reach, routed
 from spanledger.finops._exact import to_decimal, to_femto
 from spanledger.finops._periods import Given, Period, read_period
 from spanledger.finops.allocation import Asked, allocate
@@ -64,7 +64,7 @@ def _coverage(ledger: Asked, plan: Plan, period: Period) -> Decimal | None:
         f"SELECT sum(CASE WHEN {owned} THEN {COST[plan.basis]} ELSE 0 END) AS owned, "
         f"sum({COST[plan.basis]}) AS whole FROM {routed(plan, period)}"
     )
-    (row,) = ledger.sql(query, until=period.end).rows()
+    (row,) = ledger.sql(query, **reach(plan, period)).rows()
     return None if row["whole"] is None else _percent(row["owned"], row["whole"])
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from spanledger._units import FEMTO
 from spanledger.errors import PlanError
 from spanledger.finops import _sql
-from spanledger.finops._cells import level, routed
+from spanledger.finops._cells import level, reach, routed
 from spanledger.finops._exact import to_decimal, to_femto
 from spanledger.finops._given import Given, by_owner
 from spanledger.finops._periods import Given as GivenPeriod
@@ -89,7 +89,7 @@ def quantities(ledger: Asked, plan: Plan, period: GivenPeriod, by: str | None) -
     sums = [f"CAST({sql} AS BIGINT) AS {name}" for name, sql in QUANTITIES.items()]
     groups = f" GROUP BY {level(by)}" if by else ""
     query = f"SELECT {', '.join([*keys, *sums])} FROM {routed(plan, within)}{groups}"
-    rows: list[dict[str, Any]] = ledger.sql(query, until=within.end).rows()
+    rows: list[dict[str, Any]] = ledger.sql(query, **reach(plan, within)).rows()
     return rows
 
 

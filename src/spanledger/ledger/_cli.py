@@ -65,7 +65,8 @@ def _tail(asked: argparse.Namespace) -> int:
     chosen: dict[str, Any] = {"where": asked.where, "until": asked.until}
     columns = [*_TAIL, *_TAIL_FIGURES]
     seen = _ids(ledger, chosen) if asked.follow else set()
-    found = ledger.charges(since=asked.since, last=asked.last, columns=[*columns, "charge_id"], limit=asked.n, **chosen)
+    shown: dict[str, Any] = {"columns": [*columns, "charge_id"], "limit": asked.n, "rolled": "skip"}
+    found = ledger.charges(since=asked.since, last=asked.last, **shown, **chosen)
     print(found.select(columns).to_text(), flush=True)
     if asked.follow:
         _follow(ledger, columns, asked.every, chosen, seen | {row["charge_id"] for row in found})

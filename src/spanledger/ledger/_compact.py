@@ -15,9 +15,13 @@ from spanledger._ids import uuid7
 from spanledger.ledger import _parquet
 from spanledger.ledger._files import OPEN, SEALED, day_of
 from spanledger.ledger._locks import held, sync
+from spanledger.ledger._rolled import PREFIX
 from spanledger.ledger._seal import publish
 from spanledger.ledger._workspace import workspace
 from spanledger.ledger.engines.duckdb import DuckDB
+
+DAY: Final = "day-"
+"""What the name of a merged file begins with."""
 
 MANY: Final = 16
 """This many files of a day that is not over are merged; of a day that is over, any two."""
@@ -37,13 +41,18 @@ def compact(root: Path, today: date | None = None) -> int:
 
 def _merge(database: DuckDB, root: Path, folder: Path, scratch: Path, at_least: int) -> int:
     gone = finish(database, folder)
-    files = [path for path in sorted(folder.glob("*.parquet")) if not (root / OPEN / f"{path.stem}.jsonl").exists()]
+    files = [path for path in sorted(folder.glob("*.parquet")) if _may_be_merged(root, path)]
     if len(files) < at_least:
         return gone
     beside = scratch / "merged.parquet"
     _parquet.write_merged(database, files, beside, standing(database, files))
-    publish(beside, folder / f"day-{uuid7()}.parquet")
+    publish(beside, folder / f"{DAY}{uuid7()}.parquet")
     return gone + finish(database, folder)
+
+
+def _may_be_merged(root: Path, path: Path) -> bool:
+    """Not the sums of a rolled-up day: charges that came late stay beside them until they are rolled up too."""
+    return not path.name.startswith(PREFIX) and not (root / OPEN / f"{path.stem}.jsonl").exists()
 
 
 def standing(database: DuckDB, files: Sequence[Path]) -> list[str]:

@@ -8,12 +8,16 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from spanledger.errors import LedgerError
+from spanledger.ledger._rolled import KEY, Rolled, told_by
+
 
 class Facts(NamedTuple):
     """What a sealed file says of itself: the files that it stands for, and how many corrections it has, if it knows.
 
     `tags` are those that its charges carry, if it knows, each with the name of the column that holds a copy, if any.
     `alike` are the columns that have the value of `list_cost` in every row, `currency` is that of every row, if one is.
+    `rolled` says what was rolled up into it, where its rows are sums of charges.
     """
 
     replaces: tuple[str, ...] = ()
@@ -21,15 +25,19 @@ class Facts(NamedTuple):
     tags: Mapping[str, str] | None = None
     alike: tuple[str, ...] = ()
     currency: str | None = None
+    rolled: Rolled | None = None
 
     @classmethod
-    def of(cls, said: Mapping[str, str]) -> Facts:
-        """From the metadata in the file's footer; a file that another program wrote says nothing."""
+    def of(cls, path: Path, said: Mapping[str, str]) -> Facts:
+        """From the metadata in the file's footer; a file that another program wrote says nothing.
+
+        Raises `LedgerError` that names the file where that is damaged.
+        """
         corrections = said.get("corrections", "")
         replaces, alike = (tuple(filter(None, said.get(key, "").split("/"))) for key in ("replaces", "alike"))
-        tags = orjson.loads(said["tags"]) if "tags" in said else None
+        tags = _tags(path, said["tags"]) if "tags" in said else None
         count = int(corrections) if corrections.isdecimal() else None
-        return cls(replaces, count, tags, alike, said.get("currency"))
+        return cls(replaces, count, tags, alike, said.get("currency"), told_by(path, said))
 
     def footer(self) -> dict[str, str]:
         """As metadata for the file's footer."""
@@ -38,6 +46,7 @@ class Facts(NamedTuple):
             "corrections": self.corrections,
             "tags": None if self.tags is None else orjson.dumps(self.tags).decode(),
             "currency": self.currency,
+            KEY: None if self.rolled is None else self.rolled.to_json(),
         }
         return {**lists, **{key: str(value) for key, value in known.items() if value is not None}}
 
@@ -49,6 +58,14 @@ class Facts(NamedTuple):
             and self.corrections in (None, found.corrections)
             and (self.tags is None or set(self.tags) >= set(found.tags or ()))
         )
+
+
+def _tags(path: Path, text: str) -> Mapping[str, str]:
+    try:
+        return {str(tag): str(column) for tag, column in orjson.loads(text).items()}
+    except (ValueError, AttributeError) as error:
+        msg = f"{path}: its footer does not say which tags it has ({error}): restore it from a copy"
+        raise LedgerError(msg) from error
 
 
 NO_FACTS: Final[Mapping[Path, Facts]] = {}

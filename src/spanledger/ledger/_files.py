@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -43,7 +43,7 @@ class Files(NamedTuple):
     def within(self, period: Period) -> Files:
         """Without the days that the period does not touch."""
         since = period.since.date() if period.since else date.min
-        until = period.until.date() if period.until else date.max
+        until = (period.until - timedelta(microseconds=1)).date() if period.until else date.max
         return self._replace(sealed=tuple(file for file in self.sealed if since <= file.day <= until))
 
 

@@ -18,9 +18,11 @@ import orjson
 from spanledger._ids import uuid7
 from spanledger.errors import LedgerError
 from spanledger.ledger import _parquet
-from spanledger.ledger._compact import finish, standing
+from spanledger.ledger._compact import DAY, finish, standing
 from spanledger.ledger._files import QUARANTINE, Sealed, raw_lines, scan
 from spanledger.ledger._locks import held
+from spanledger.ledger._period import Period
+from spanledger.ledger._rolled import PREFIX, in_period, without
 from spanledger.ledger._seal import publish, seal, write
 from spanledger.ledger._workspace import is_busy, workspace
 from spanledger.ledger.engines.duckdb import DuckDB, literal, parquet
@@ -33,7 +35,10 @@ ERASED: Final = ("customer", "user_id", "session_id", "tags", "extra")
 
 
 class Forgotten(NamedTuple):
-    """The record: which rows, in how many files, and that nothing is left. The value itself stands only as its hash."""
+    """The record: which rows, in how many files, and that nothing is left. The value itself stands only as its hash.
+
+    `rolled_up` are the days that had been rolled up without the field, and so had nothing of it.
+    """
 
     at: str
     field: str
@@ -41,6 +46,7 @@ class Forgotten(NamedTuple):
     rows: int
     files: int
     left: int
+    rolled_up: list[str]
 
 
 def forget(root: Path, field: str, value: str) -> Forgotten:
@@ -57,7 +63,8 @@ def forget(root: Path, field: str, value: str) -> Forgotten:
         database = DuckDB(spill=scratch)
         rows = [count for file in scan(root).sealed if (count := _rewrite(database, file, scratch, field, value))]
         _clean_quarantine(root, scratch, value)
-        proof = Forgotten(_now(), field, _hash(value), sum(rows), len(rows), _left(database, root, field, value))
+        left, bare = _left(database, root, field, value), _rolled_up_without(database, root, field)
+        proof = Forgotten(_now(), field, _hash(value), sum(rows), len(rows), left, bare)
     _append(root / "forgotten.jsonl", orjson.dumps(proof._asdict()) + b"\n")
     if proof.left:
         msg = f"forget: {proof.left} rows are in segments that a living process writes; try again once it has ended"
@@ -78,7 +85,7 @@ def _rewrite(database: DuckDB, file: Sealed, scratch: Path, field: str, value: s
         if not mine:
             msg = f"forget: {file.path.parent} is being merged by another process; try again"
             raise LedgerError(msg)
-        names = f"coalesce({field} = {literal(value)}, false)"
+        names = _names(database, file.path, field, value)
         ((count,),) = database.connection.execute(
             f"SELECT count(*) FROM {parquet([file.path])} WHERE {names}"
         ).fetchall()
@@ -87,13 +94,27 @@ def _rewrite(database: DuckDB, file: Sealed, scratch: Path, field: str, value: s
         return int(count)
 
 
+def _names(database: DuckDB, path: Path, field: str, value: str) -> str:
+    """The condition that a row of a sealed file names them: in its column, or in what no column holds."""
+    present, wanted = _columns(database, path), literal(value)
+    tests = [f"{field} = {wanted}"] if field in present else []
+    if "extra" in present:
+        tests.append(f"CASE WHEN json_valid(extra) THEN json_extract_string(extra, '$.{field}') = {wanted} END")
+    return f"coalesce({' OR '.join(tests) or 'false'}, false)"
+
+
+def _columns(database: DuckDB, path: Path) -> set[str]:
+    described = database.connection.execute(f"DESCRIBE SELECT * FROM {parquet([path])}").fetchall()
+    return {name for name, *_ in described}
+
+
 def _replace(database: DuckDB, path: Path, scratch: Path, names: str) -> None:
-    present = {name for name, *_ in database.connection.execute(f"DESCRIBE SELECT * FROM {parquet([path])}").fetchall()}
+    present, rolled = _columns(database, path), database.facts([path])[path].rolled
     erased = [f"CASE WHEN {names} THEN NULL ELSE {column} END AS {column}" for column in ERASED if column in present]
     rows = f"SELECT * REPLACE ({', '.join(erased)}) FROM {parquet([path])}"
     beside = scratch / "rewritten.parquet"
-    _parquet.write(database, rows, beside, standing(database, [path]))
-    publish(beside, path.with_name(f"day-{uuid7()}.parquet"))
+    _parquet.write(database, rows, beside, standing(database, [path]), rolled)
+    publish(beside, path.with_name(f"{PREFIX if rolled else DAY}{uuid7()}.parquet"))
     finish(database, path.parent)
 
 
@@ -115,8 +136,14 @@ def _left(database: DuckDB, root: Path, field: str, value: str) -> int:
 
 
 def _naming(database: DuckDB, path: Path, field: str, value: str) -> Iterator[object]:
-    query = f"SELECT charge_id FROM {parquet([path])} WHERE {field} = {literal(value)}"
+    query = f"SELECT charge_id FROM {parquet([path])} WHERE {_names(database, path, field, value)}"
     return iter(database.connection.execute(query).fetchall())
+
+
+def _rolled_up_without(database: DuckDB, root: Path, field: str) -> list[str]:
+    files = scan(root)
+    facts = database.facts(file.path for file in files.sealed)
+    return without(in_period(files, facts, Period()), field)
 
 
 def _append(path: Path, line: bytes) -> None:

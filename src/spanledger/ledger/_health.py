@@ -8,15 +8,22 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from spanledger.ledger._files import Lines, count_lines, scan
+from spanledger.errors import LedgerError
+from spanledger.ledger._files import Files, Lines, count_lines, scan
+from spanledger.ledger._period import Period
+from spanledger.ledger._rolled import PREFIX, in_period, statements
 
 
 class Health(NamedTuple):
-    """The state of a ledger's files. `reports` are the faults and losses that processes wrote down, by segment."""
+    """The state of a ledger's files. `reports` are the faults and losses that processes wrote down, by segment.
+
+    `rolled` says of days that were rolled up how much they were and what is forgotten of them.
+    """
 
     segments: Mapping[str, Lines]
     sealed: int
     reports: Mapping[str, Mapping[str, Any]]
+    rolled: tuple[str, ...] = ()
 
     @property
     def charges(self) -> int:
@@ -53,14 +60,29 @@ class Health(NamedTuple):
                 yield f"{name}: {lines.corrupt} corrupt lines skipped, {lines.torn} torn last line"
         for name, report in self.reports.items():
             yield f"{name}: lost {report.get('lost', 0)} charges, faults {report.get('faults', {})}"
+        yield from self.rolled
 
 
 def health(root: Path) -> Health:
     """Reads every open segment of the ledger at `root` and counts."""
     files = scan(root)
-    return Health(
-        {segment.path.name: count_lines(segment.path) for segment in files.open}, len(files.sealed), _reports(root)
-    )
+    segments = {segment.path.name: count_lines(segment.path) for segment in files.open}
+    return Health(segments, len(files.sealed), _reports(root), tuple(_rolled(files)))
+
+
+def _rolled(files: Files) -> list[str]:
+    """What is known of rolled-up days. The engine that reads their footers is loaded only where there are any."""
+    sums = [file for file in files.sealed if file.path.name.startswith(PREFIX)]
+    if not sums:
+        return []
+    from spanledger.ledger.engines.duckdb import DuckDB, in_force
+
+    database = DuckDB()
+    try:
+        files = in_force(database, Files((), tuple(sums)))
+        return statements(in_period(files, database.facts(file.path for file in files.sealed), Period()))
+    except LedgerError as error:
+        return [str(error)]
 
 
 def _reports(root: Path) -> dict[str, dict[str, Any]]:

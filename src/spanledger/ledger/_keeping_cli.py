@@ -1,4 +1,4 @@
-"""The commands that keep a ledger in order: `seal`, `verify`, `repair`."""
+"""The commands that keep a ledger in order: `seal`, `verify`, `repair`, `forget`, `retain`, and to elsewhere."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def add_commands(commands: Commands) -> None:
     """Adds the commands."""
     _add_seal(commands)
     _add_forget(commands)
+    _add_retain(commands)
     _add_ship(commands)
     _add_load(commands)
     for name, about, run in (
@@ -43,7 +44,31 @@ def _forget(asked: argparse.Namespace) -> int:
     field, value = next((name, value) for name in FIELDS if (value := getattr(asked, name)) is not None)
     proof = forget(asked.ledger, field, value)
     print(f"{proof.rows} rows in {proof.files} files no longer name that {field}; {proof.left} rows are left that do")
+    for days in proof.rolled_up:
+        print(f"{days}: rolled up without {field}, so nothing of it was there")
     print(f"recorded in {asked.ledger / 'forgotten.jsonl'}")
+    return 0
+
+
+def _add_retain(commands: Commands) -> None:
+    parser = commands.add_parser("retain", help="replaces the charges of old days by exact sums, or drops them")
+    parser.add_argument("ledger", metavar="LEDGER", help="the ledger directory")
+    parser.add_argument("--older-than", required=True, metavar="SPAN", help="days wholly older than this, e.g. 400d")
+    parser.add_argument("--by", default="", metavar="FIELDS", help="dimensions that are kept besides day and model")
+    parser.add_argument("--drop", action="store_true", help="keeps no sums either, only how many charges there were")
+    parser.set_defaults(run=_retain)
+
+
+def _retain(asked: argparse.Namespace) -> int:
+    from spanledger.ledger import Ledger
+    from spanledger.ledger._rolled import statements
+
+    done = Ledger(asked.ledger).retain(asked.older_than, by=asked.by, drop=asked.drop)
+    print("\n".join(statements(done.days)) or "nothing to roll up")
+    for day in done.waiting:
+        print(f"{day}: another process is at work on it; run this again")
+    if done.lost_corrections:
+        print(f"{done.lost_corrections} corrections of charges that had been rolled up are in quarantine/")
     return 0
 
 

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from spanledger._types import COLUMNS
 from spanledger.errors import LedgerError
-from spanledger.ledger import _sql
+from spanledger.ledger import _rolled, _sql
 from spanledger.ledger._expression import fields_of, parse
 from spanledger.ledger._facts import Facts
 from spanledger.ledger._fields import Field, dimensions, resolve, tags_of
 from spanledger.ledger._files import Files, scan
 from spanledger.ledger._health import Health, health
-from spanledger.ledger._period import Period, When, period
+from spanledger.ledger._period import Period, When, duration, period
 from spanledger.ledger._relation import EXTRA, Relation, portable, relation
 from spanledger.ledger._repeats import Looker
 from spanledger.ledger._result import Result
+from spanledger.ledger._rolling import refuse_lost_corrections
 from spanledger.ledger._trace import Trace
 from spanledger.ledger.engines import Engine, duckdb, engine_of
 from spanledger.ledger.engines.duckdb import PLAIN, Shape
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from spanledger.finops import Statement
     from spanledger.finops.plan import GivenPlan
+    from spanledger.ledger._retain import Retained
 
 T = TypeVar("T")
 Scratch: TypeAlias = Callable[[], Path]
@@ -82,13 +84,22 @@ class Ledger:
             clause = condition.clause(within, dialect)
             source = relation.history if history else relation.current
             table = self._asked.query(
-                _sql.cost(f"({source}) AS charges", fields, clause, limit, dialect, currency=relation.currency),
+                _sql.cost(
+                    f"({source}) AS charges",
+                    fields,
+                    clause,
+                    limit,
+                    dialect,
+                    currency=relation.currency,
+                    weighted=bool(relation.rolled),
+                ),
                 dialect.params,
             )
-            return Result(_one_currency(table, fields), total="list_cost")
+            return Result(_one_currency(table, fields), "list_cost", _rolled.notes(relation.rolled))
 
         shape = Shape(tags=tags_of([*fields, *condition.fields.values()]), narrow=True)
-        return self._reading(ask, within, shape)
+        handling = _rolled.refuse("history") if history else _rolled.answer(fields, condition.fields.values())
+        return self._reading(ask, within, handling, shape)
 
     def charges(  # noqa: PLR0913 -- one question, its parts by name
         self,
@@ -100,11 +111,13 @@ class Ledger:
         columns: Iterable[str] | None = None,
         limit: int | None = None,
         history: bool = False,
+        rolled: str = "refuse",
     ) -> Result:
         """The charges themselves, in order of time. `columns` may name what `cost(by=)` may, and `extra`.
 
         `extra` has, as JSON, what a newer version of spanledger wrote and this one does not know. `limit` gives the
-        latest so many. `history` gives every row that was ever written, corrected ones too.
+        latest so many. `history` gives every row that was ever written, corrected ones too. `rolled="skip"` leaves out
+        days that were rolled up, which otherwise are refused.
         """
         names = [column.name for column in COLUMNS] if columns is None else [name.strip() for name in columns]
         fields = [EXTRA if name == "extra" else resolve(name, "columns", self.tags) for name in names]
@@ -118,19 +131,25 @@ class Ledger:
             sql = _sql.charges(f"({source}) AS charges", fields, clause, limit, dialect)
             return Result(self._asked.query(sql, dialect.params))
 
-        return self._reading(ask, within, Shape("extra" in names, tags_of([*fields, *condition.fields.values()])))
+        handling = _chosen(rolled, {"refuse": _rolled.refuse("charges"), "skip": _rolled.skip})
+        shape = Shape("extra" in names, tags_of([*fields, *condition.fields.values()]))
+        return self._reading(ask, within, handling, shape)
 
     def trace(self, key: str) -> Trace:
-        """The charges of one trace, or of one run of a workflow, and a tree of their cost. `key` is either's id."""
+        """The charges of one trace, or of one run of a workflow, and a tree of their cost. `key` is either's id.
+
+        It is looked for on days that were not rolled up.
+        """
         where = f"trace_id = {_quoted(key)} or workflow_id = {_quoted(key)}"
-        moments = [row["started_at"] for row in self.charges(where, columns=["started_at"])]
+        moments = [row["started_at"] for row in self.charges(where, columns=["started_at"], rolled="skip")]
         if not moments:
-            msg = f"trace: no charge has trace_id or workflow_id {key!r}"
+            gone = "".join(f"; {note}" for note in self.health().rolled)
+            msg = f"trace: no charge has trace_id or workflow_id {key!r}{gone}"
             raise LedgerError(msg)
         days = {"since": moments[0], "until": moments[-1] + timedelta(microseconds=1)}
-        return Trace(key, self.charges(where, **days))
+        return Trace(key, self.charges(where, rolled="skip", **days))
 
-    def sql(
+    def sql(  # noqa: PLR0913 -- one question, its parts by name
         self,
         query: str,
         params: Sequence[Any] = (),
@@ -138,22 +157,61 @@ class Ledger:
         since: When = None,
         until: When = None,
         tables: Mapping[str, pa.Table] | None = None,
+        rolled: str = "refuse",
     ) -> Result:
         """The answer to SQL of your own, in DuckDB's dialect, over the relations `charges` and `history`.
 
         `charges` is the current view, `history` every row that was ever written. Bind values: `$1`, `$2`, ...
         `since` and `until` bound the days that are read; rows of those days the query must bound itself. Where Arrow
         `tables` are given the query is over those, by name, and no charge is read.
+
+        Days that were rolled up are refused. With `rolled="skip"` they are left out; with `"include"` the query knows
+        that a row of theirs is `charge_count` charges at the midnight of their day: `charges` has only the columns that
+        they kept then, and there is no `history`.
         """
         if tables is not None:
             return Result(self._engine.over(tables, query, params))
 
+        within = period(since, until)
+
         def ask(relation: Relation) -> Result:
+            if relation.rolled:
+                return self._over_sums(relation, within, query, params)
             for name, rows in (("charges", relation.current), ("history", relation.history)):
                 self._engine.connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {rows}")
             return Result(self._engine.query(query, params))
 
-        return self._reading(ask, period(since, until))
+        choices = {"refuse": _rolled.refuse("sql"), "skip": _rolled.skip, "include": _rolled.include}
+        return self._reading(ask, within, _chosen(rolled, choices))
+
+    def retain(self, older_than: str | timedelta, *, by: str | Iterable[str] = (), drop: bool = False) -> Retained:
+        """Replaces the charges of days that are wholly older than `older_than` (`400d`) by exact sums.
+
+        Kept are day, model, status and price, and the dimensions `by`: columns of text and tags. Every quantity and
+        cost is summed by these, with the number of charges; everything else is forgotten, and stated in the file, by
+        `spanledger verify` and below answers. With `drop` nothing is kept but how many charges there were. A day that
+        was rolled up can be rolled up further. Raises `LedgerError` where `by` names what is no dimension.
+        """
+        from spanledger.ledger import _retain
+
+        names = (_rolled.kept_name(field) for field in dimensions(by, self.tags))
+        kept = tuple(dict.fromkeys(name for name in names if name is not None))
+        first = _retain.first_kept(duration(older_than, "older_than"))
+        return _retain.retain(self.path, _retain.Plan(first, kept, drop))
+
+    def rolled(self) -> Result:
+        """The days that were rolled up, one row each, in order of time.
+
+        Columns: `day`, `charges`, `rows`, `kept` (the dimensions beside day and model), `forgotten` (columns and tags),
+        `superseded` (rows that were not in force), `first` and `last` (moments of charges), `at`, `dropped`.
+        """
+
+        def ask(files: Files, _: Scratch) -> Result:
+            files = duckdb.in_force(self._engine, files)
+            facts = self._engine.facts(file.path for file in files.sealed)
+            return Result(_rolled.table(_rolled.in_period(files, facts, Period())))
+
+        return self._retried(ask)
 
     def allocate(self, plan: GivenPlan, period: str | tuple[Any, Any]) -> Statement:
         """Who owns the cost of a period by a plan: `ledger.allocate("plan.toml", "2026-11")`.
@@ -227,11 +285,28 @@ class Ledger:
         tree = parse(where)
         return _sql.Condition(tree, {name: resolve(name, "where", self.tags) for name in set(fields_of(tree))})
 
-    def _reading(self, ask: Callable[[Relation], T], within: Period, shape: Shape = PLAIN) -> T:
+    def _over_sums(self, relation: Relation, within: Period, query: str, params: Sequence[Any]) -> Result:
+        """The answer to SQL over a relation without the columns that rolled-up days do not have."""
+        columns = ", ".join(_rolled.columns_of(relation.rolled))
+        self._engine.connection.execute("DROP VIEW IF EXISTS history")
+        self._engine.connection.execute(
+            f"CREATE OR REPLACE TEMP VIEW charges AS SELECT {columns} FROM ({relation.current})"
+        )
+        try:
+            return Result(self._engine.query(query, params), notes=_rolled.notes(relation.rolled))
+        except LedgerError as error:
+            raise _rolled.explained(error, relation.rolled, within) from error
+
+    def _reading(
+        self, ask: Callable[[Relation], T], within: Period, handling: _rolled.Handling, shape: Shape = PLAIN
+    ) -> T:
         """Asks over the relation of this moment's files."""
 
         def over(files: Files, scratch: Scratch) -> T:
-            return ask(self._relation(files.within(within), scratch, shape))
+            files = duckdb.in_force(self._engine, files.within(within))
+            facts = self._engine.facts(file.path for file in files.sealed)
+            files, days = _handled(files, _rolled.in_period(files, facts, within), within, handling)
+            return ask(self._relation(files, scratch, days, shape))
 
         return self._retried(over)
 
@@ -255,14 +330,16 @@ class Ledger:
     def _asked(self) -> Engine | duckdb.DuckDB:
         return self._other or self._engine
 
-    def _relation(self, files: Files, scratch: Scratch, shape: Shape) -> Relation:
+    def _relation(self, files: Files, scratch: Scratch, days: _rolled.Days, shape: Shape) -> Relation:
         if self._other:
-            return self._elsewhere(duckdb.in_force(self._engine, files), self._other)
-        files = duckdb.in_force(self._engine, duckdb.readable(files, scratch))
+            return self._elsewhere(files, self._other)._replace(rolled=days)
+        files = duckdb.readable(files, scratch)
         facts = self._engine.facts(file.path for file in files.sealed)
-        rows = duckdb.every_row(files, shape, facts)
-        found = relation(rows, duckdb.every_row(files), self._repeats.look(files))
-        return found._replace(currency=_only_currency(files, facts.values()))
+        rows, repeats = duckdb.every_row(files, shape, facts), self._repeats.look(files)
+        if days and repeats.corrections:
+            refuse_lost_corrections(self._engine, duckdb.every_row(files), days)
+        found = relation(rows, duckdb.every_row(files), repeats)
+        return found._replace(currency=_only_currency(files, facts.values()), rolled=days)
 
     def _elsewhere(self, files: Files, other: Engine) -> Relation:
         if not files.sealed:
@@ -278,6 +355,23 @@ def _only_currency(files: Files, facts: Iterable[Facts]) -> str | None:
     """The currency of every row, where the files say that there is one."""
     found = {known.currency for known in facts}
     return found.pop() if len(found) == 1 and not files.open else None
+
+
+def _chosen(rolled: str, choices: Mapping[str, _rolled.Handling]) -> _rolled.Handling:
+    if rolled in choices:
+        return choices[rolled]
+    msg = f"rolled: takes {' or '.join(choices)}, not {rolled!r}"
+    raise LedgerError(msg)
+
+
+def _handled(
+    files: Files, days: _rolled.Days, within: Period, handling: _rolled.Handling
+) -> tuple[Files, _rolled.Days]:
+    """The files that are to be read for a question, and the rolled-up days among them."""
+    if not days or handling(days, within):
+        return files, days
+    gone = {day.path for day in days}
+    return files._replace(sealed=tuple(file for file in files.sealed if file.path not in gone)), ()
 
 
 def _quoted(text: str) -> str:

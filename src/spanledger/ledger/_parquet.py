@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from spanledger._schema import Column, Instant, Integer, Millis, MoneyMap, QuantityMap, Text, TextList, TextMap
 from spanledger._types import COLUMNS
 from spanledger.ledger._facts import Facts
+from spanledger.ledger._rolled import Rolled
 from spanledger.ledger.engines.duckdb import NARROW, TAG_COLUMN, DuckDB, literal, open_rows, parquet
 
 if TYPE_CHECKING:
@@ -94,8 +95,11 @@ def write_merged(database: DuckDB, paths: Sequence[Path], path: Path, replaces: 
     write(database, rows + once, path, replaces)
 
 
-def write(database: DuckDB, rows: str, path: Path, replaces: Sequence[str]) -> None:
-    """Writes a SELECT in order of time. Memory is bounded by a row group, and by DuckDB's own limit for the sorting."""
+def write(database: DuckDB, rows: str, path: Path, replaces: Sequence[str], rolled: Rolled | None = None) -> None:
+    """Writes a SELECT in order of time; `rolled` says what was rolled up into it, if its rows are sums.
+
+    Memory is bounded by a row group, and by DuckDB's own limit for the sorting.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -108,7 +112,7 @@ def write(database: DuckDB, rows: str, path: Path, replaces: Sequence[str]) -> N
     ):
         for batch in batches:
             writer.write_batch(batch)
-        writer.add_key_value_metadata(layout.facts._replace(replaces=tuple(replaces)).footer())
+        writer.add_key_value_metadata(layout.facts._replace(replaces=tuple(replaces), rolled=rolled).footer())
 
 
 def _layout(database: DuckDB, rows: str) -> Layout:
@@ -126,7 +130,11 @@ def facts_of(database: DuckDB, rows: str, columns: Collection[str]) -> Facts:
     costs = [name for name in _COSTS if {name, "list_cost"} <= set(columns)]
     same = [f"coalesce(bool_and({name} IS NOT DISTINCT FROM list_cost), false)" for name in costs]
     one = "CASE WHEN count(currency) = count(*) AND min(currency) = max(currency) THEN min(currency) END"
-    asked = ["count(corrects)" if "corrects" in columns else "0", one if "currency" in columns else "NULL", *same]
+    asked = [
+        "count(corrects)" if "corrects" in columns else "count(NULL)",
+        one if "currency" in columns else "NULL",
+        *same,
+    ]
     ((corrections, currency, *found),) = _ask(database, f"SELECT {', '.join(asked)} FROM ({rows})")
     alike = tuple(name for name, is_same in zip(costs, found, strict=True) if is_same)
     tags = _tags(database, rows) if "tags" in columns else {}

@@ -36,13 +36,13 @@ def period(since: When = None, until: When = None, last: str | timedelta | None 
     return Period(start, end)
 
 
-def duration(last: str | timedelta) -> timedelta:
+def duration(last: str | timedelta, name: str = "last") -> timedelta:
     """`30d`, `12h`, `4w`, `90m` as a span of time."""
     if isinstance(last, timedelta):
         return last
     if match := _LAST.match(last.strip()):
         return timedelta(**{_UNITS[match[2]]: int(match[1])})
-    msg = f"last: {last!r} is no duration; write a number and m, h, d or w, for example 30d"
+    msg = f"{name}: {last!r} is no duration; write a number and m, h, d or w, for example 30d"
     raise LedgerError(msg)
 
 

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from spanledger.ledger._fields import Field
 from spanledger.ledger._repeats import Repeats
+from spanledger.ledger._rolled import Days
 
 EXTRA: Final = Field("extra", "", ("extra",))
 """What a newer version of spanledger wrote and this one does not know, as JSON text."""
@@ -14,12 +15,13 @@ EXTRA: Final = Field("extra", "", ("extra",))
 class Relation(NamedTuple):
     """Two SELECTs over a ledger: `history`, every row ever written, and `current`, each charge as it is now.
 
-    `currency` is that of every row, where it is known to be one.
+    `currency` is that of every row, where it is known to be one. `rolled` are the days whose rows are sums of charges.
     """
 
     current: str
     history: str
     currency: str | None = None
+    rolled: Days = ()
 
 
 def relation(rows: str, narrow: str, repeats: Repeats) -> Relation:

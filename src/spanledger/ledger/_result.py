@@ -25,12 +25,14 @@ _PLACES: Final = Decimal("0.000001")
 class Result:
     """The rows of an answer, in order. Money is `Decimal`, moments are aware in UTC, `None` is not known.
 
-    `total` names the column whose share of the sum is shown beside each row, if any.
+    `total` names the column whose share of the sum is shown beside each row, if any. `notes` are sentences on what the
+    answer is made of, shown below it.
     """
 
-    def __init__(self, table: pa.Table, total: str | None = None) -> None:
+    def __init__(self, table: pa.Table, total: str | None = None, notes: Sequence[str] = ()) -> None:
         self._table = _in_utc(table)
         self._total = total
+        self.notes = tuple(notes)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -39,7 +41,7 @@ class Result:
 
     def select(self, columns: Sequence[str]) -> Result:
         """The same rows with only these columns."""
-        return Result(self._table.select(list(columns)), self._total)
+        return Result(self._table.select(list(columns)), self._total, self.notes)
 
     def to_arrow(self) -> pa.Table:
         """The Arrow table: money is `decimal128(38, 15)`, moments are `timestamp[us, UTC]`."""
@@ -83,7 +85,7 @@ class Result:
         """A JSON array of the rows; amounts are text, so that no reader makes floats of them."""
         import orjson
 
-        rows = [{name: _plain(value) for name, value in row.items()} for row in self.rows()]
+        rows = [{name: plain(value) for name, value in row.items()} for row in self.rows()]
         return orjson.dumps(rows, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z).decode()
 
     def to_text(self, most: int | None = None) -> str:
@@ -130,7 +132,8 @@ class Result:
         return self.to_html(_SHOWN)
 
     def _rest(self, most: int | None) -> list[str]:
-        return [] if most is None or len(self) <= most else [f"... {len(self) - most} more of {len(self)} rows"]
+        cut = [] if most is None or len(self) <= most else [f"... {len(self) - most} more of {len(self)} rows"]
+        return [*cut, *self.notes]
 
     def _shown(self, most: int | None) -> tuple[list[str], list[list[str]], list[bool]]:
         rows = Result(self._table.slice(0, most)).rows()
@@ -202,14 +205,14 @@ def _exact(value: Any) -> str:
     if isinstance(value, Mapping | list):
         import orjson
 
-        return orjson.dumps(_plain(value)).decode()
+        return orjson.dumps(plain(value)).decode()
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A value as JSON has it, amounts as text."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
+        return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     return _exact(value) if isinstance(value, Decimal | datetime | date) else value

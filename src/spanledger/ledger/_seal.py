@@ -65,7 +65,7 @@ def _one(database: DuckDB, root: Path, path: Path, scratch: Path) -> Sealing:
         if day not in sealed_days(root, path.stem):
             _day(database, root, path.stem, day, scratch)
     if bad:
-        _quarantine(root, path.stem, bad, scratch)
+        quarantine(root, path.stem, bad, scratch)
     path.unlink()
     sync(path.parent)
     return Sealing(1, good, len(bad))
@@ -125,7 +125,8 @@ def publish(beside: Path, path: Path) -> None:
     sync(path.parent.parent)
 
 
-def _quarantine(root: Path, name: str, lines: Iterable[bytes], scratch: Path) -> None:
+def quarantine(root: Path, name: str, lines: Iterable[bytes], scratch: Path) -> None:
+    """Keeps lines that count for nothing, where they can be looked at."""
     folder = root / QUARANTINE
     folder.mkdir(mode=0o700, exist_ok=True)
     write(beside := scratch / f"{name}.quarantine", lines)

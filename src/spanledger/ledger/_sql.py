@@ -21,6 +21,7 @@ from spanledger.ledger._expression import (
 )
 from spanledger.ledger._fields import UNIT, Field
 from spanledger.ledger._period import Period, moment
+from spanledger.ledger._rolled import WEIGHT
 
 MEASURES: Final = {
     "charges": "count(*)",
@@ -33,6 +34,13 @@ MEASURES: Final = {
 }
 """What `cost()` sums. `unpriced` counts the charges whose cost is unknown or only a lower bound."""
 
+WEIGHTED: Final = {
+    **MEASURES,
+    "charges": f"sum({WEIGHT})",
+    "unpriced": f"sum(CASE WHEN list_cost IS NULL OR cost_status = 'partial' THEN {WEIGHT} ELSE 0 END)",
+}
+"""The same where some rows are the sums of several charges."""
+
 UNIT_MEASURES: Final = {
     "charges": "count(*)",
     "quantity": "sum(quantity)",
@@ -40,6 +48,12 @@ UNIT_MEASURES: Final = {
     "unpriced": "sum(CASE WHEN unit_cost IS NULL THEN 1 ELSE 0 END)",
 }
 """What `cost(by="unit")` sums."""
+
+UNIT_WEIGHTED: Final = {
+    **UNIT_MEASURES,
+    "charges": f"sum({WEIGHT})",
+    "unpriced": f"sum(CASE WHEN unit_cost IS NULL THEN {WEIGHT} ELSE 0 END)",
+}
 
 _COUNTS: Final = frozenset({"charges", "input_tokens", "output_tokens", "unpriced"})
 
@@ -186,13 +200,21 @@ _TAKES: Final = {
 
 
 def cost(  # noqa: PLR0913 -- one question, its parts by name
-    source: str, by: Sequence[Field], clause: str, limit: int | None, dialect: Dialect, *, currency: str | None = None
+    source: str,
+    by: Sequence[Field],
+    clause: str,
+    limit: int | None,
+    dialect: Dialect,
+    *,
+    currency: str | None = None,
+    weighted: bool = False,
 ) -> str:
     """The question of `cost()`: sums of the measures for each combination of the dimensions and each currency.
 
-    `currency` is that of every row, where it is known: then no row need be asked for its own.
+    `currency` is that of every row, where it is known: then no row need be asked for its own. `weighted` is where rows
+    may be sums of several charges.
     """
-    measures = UNIT_MEASURES if UNIT in by else MEASURES
+    measures = _measures(by, weighted=weighted)
     if UNIT in by:
         source = dialect.by_unit(source)
     keys = [f"{render_field(field, dialect)} AS {dialect.name(field.name)}" for field in by]
@@ -206,6 +228,11 @@ def cost(  # noqa: PLR0913 -- one question, its parts by name
     order = ", ".join(_order(by, len(keys) + 1 + list(measures).index("list_cost")))
     most = "" if limit is None else f" LIMIT {int(limit)}"
     return f"SELECT {', '.join([*keys, *sums])} FROM {source} WHERE {clause} GROUP BY {groups} ORDER BY {order}{most}"
+
+
+def _measures(by: Sequence[Field], *, weighted: bool) -> Mapping[str, str]:
+    plain, heavy = (UNIT_MEASURES, UNIT_WEIGHTED) if UNIT in by else (MEASURES, WEIGHTED)
+    return heavy if weighted else plain
 
 
 _CURRENCY: Final = "coalesce(currency, 'USD')"

@@ -13,6 +13,7 @@ from spanledger.ledger._files import OPEN, SEALED, Files, Sealed, scan
 from spanledger.ledger._health import Health, health
 from spanledger.ledger._locks import held
 from spanledger.ledger._parquet import facts_of
+from spanledger.ledger._rolled import COUNT
 from spanledger.ledger._seal import seal
 from spanledger.ledger._workspace import abandoned, remove_abandoned
 from spanledger.ledger.engines.duckdb import DuckDB, every_row, in_force, parquet
@@ -97,13 +98,15 @@ def _trouble(database: DuckDB, file: Sealed) -> str | None:
     try:
         database.query(f"SELECT count(COLUMNS(*)) FROM {parquet([file.path])}")
         database.query(f"{every_row(Files((), (file,)))} LIMIT 0")
+        database.facts([file.path])
     except LedgerError as error:
         return str(error)
     return None
 
 
 def _sums(database: DuckDB, files: Files) -> tuple[int, int, str]:
-    asked = "count(*) AS rows, count(DISTINCT charge_id) AS charges, coalesce(sum(list_cost), 0) AS cost"
+    sums = f"CAST(coalesce(sum({COUNT} - 1), 0) AS BIGINT)"
+    asked = f"count(*) AS rows, count(DISTINCT charge_id) + {sums} AS charges, coalesce(sum(list_cost), 0) AS cost"
     (row,) = database.query(f"SELECT {asked} FROM ({every_row(files)})").to_pylist()
     return row["rows"], row["charges"], format(row["cost"].normalize(), "f")
 
@@ -157,6 +160,7 @@ def _one_row(database: DuckDB, sql: str) -> tuple[Any, ...]:
 def _notes(root: Path, state: Health) -> Iterator[str]:
     if state.torn:
         yield f"note: {state.torn} torn last lines: their processes died before the charge was acknowledged"
+    yield from (f"note: {told}" for told in state.rolled)
     if state.lost:
         yield f"note: processes reported {state.lost} lost charges"
     for path in [*_stale(root), *abandoned(root)]:

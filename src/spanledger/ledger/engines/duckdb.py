@@ -128,7 +128,7 @@ class DuckDB:
         said: dict[Path, dict[str, str]] = {path: {} for path in paths}
         for row in told.to_pylist():
             said[Path(row["file_name"])][row["key"]] = row["value"]
-        return {path: Facts.of(values) for path, values in said.items()}
+        return {path: Facts.of(path, values) for path, values in said.items()}
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
