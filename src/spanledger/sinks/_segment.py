@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -26,7 +27,7 @@ class Segment:
     to a file of the application's, under a write.
     """
 
-    __slots__ = ("fd", "look_at", "opened_at", "path", "rows", "rows_seen")
+    __slots__ = ("_file", "fd", "look_at", "opened_at", "path", "rows", "rows_seen")
 
     def __init__(self, ledger: Path) -> None:
         self.fd = -1
@@ -36,6 +37,7 @@ class Segment:
         self.opened_at = time.monotonic()
         self.look_at = self.opened_at + 1
         self.fd = _create(self.path)
+        self._file = os.fstat(self.fd)
 
     def close(self) -> None:
         """Lets go now. Only where no other thread can be writing: in a forked child."""
@@ -53,9 +55,27 @@ class Segment:
         return os.fstat(self.fd).st_size
 
     @property
-    def deleted(self) -> bool:
-        """Whether the file was removed: what is written then is gone with the process."""
-        return os.fstat(self.fd).st_nlink == 0
+    def lost(self) -> int | None:
+        """How many rows of this segment are in no file of the ledger, or `None` while it is fit to be written to.
+
+        A removed file takes what was written since the last look. A descriptor that the application closed, as daemons
+        close all, may have the number of another file by now: it is never closed again here.
+        """
+        try:
+            now = os.fstat(self.fd)
+        except OSError as error:
+            return self._disowned() if error.errno == errno.EBADF else self.rows - self.rows_seen
+        if not os.path.samestat(now, self._file):
+            return self._disowned()
+        return None if now.st_nlink else self.rows - self.rows_seen
+
+    def _disowned(self) -> int:
+        self.fd = -1
+        try:
+            with self.path.open("rb") as file:
+                return self.rows - sum(1 for line in file if line.endswith(b"\n"))
+        except OSError:
+            return self.rows - self.rows_seen
 
     @property
     def free(self) -> int:

@@ -98,7 +98,7 @@ class LedgerSink:
             if self._fsync:
                 os.fdatasync(segment.fd)
         except OSError as error:
-            _faults.lose(error)
+            self._again(line, error)
 
     def flush(self) -> None:
         """Writes nothing, as nothing is held back; tells the ledger of faults and losses since the last time.
@@ -133,14 +133,29 @@ class LedgerSink:
             self._segment = self._try(time.monotonic())
             return self._segment
 
+    def _again(self, line: bytes, error: OSError) -> None:
+        """Writes a row to a new segment where the descriptor of the old one was closed; else it is lost."""
+        segment = self._segment
+        if segment is None or error.errno != errno.EBADF:
+            _faults.lose(error)
+            return
+        try:
+            segment = self._fit(segment)
+            segment.rows += 1
+            if os.write(segment.fd, line) != len(line):
+                self._abandon_torn(segment)
+        except OSError as second:
+            _faults.lose(second)
+
     def _may_stay(self, segment: Segment) -> bool:
         """Looks at the place of a segment. Raises `OSError` where charges must not go there."""
         now = time.monotonic()
         segment.look_at = now + LOOK_SECONDS
         self._tell()
-        if segment.deleted:
-            for _ in range(segment.rows - segment.rows_seen):
-                _faults.lose(FileNotFoundError(errno.ENOENT, "the segment was deleted", str(segment.path)))
+        lost = segment.lost
+        if lost is not None:
+            for _ in range(lost):
+                _faults.lose(FileNotFoundError(errno.ENOENT, "the segment was deleted or closed", str(segment.path)))
             return False
         segment.rows_seen = segment.rows
         if segment.free < RESERVE_BYTES:
