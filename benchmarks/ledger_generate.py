@@ -40,7 +40,8 @@ def hexadecimal(key: str, digits: int) -> str:
 
 def rows_of_day(day: int, rows: int, *, ids: bool) -> str:
     """A SELECT of `rows` charges of one day, in the columns of a ledger."""
-    moment = f"TIMESTAMP '{FIRST + timedelta(days=day)}' + to_microseconds(CAST({chance(12)} * 86399999999 AS BIGINT))"
+    start, gap = FIRST + timedelta(days=day), f"(86399999999 / {rows})"
+    moment = f"TIMESTAMP '{start}' + to_microseconds(CAST((n + {chance(12)}) * {gap} AS BIGINT))"
     trace = "CAST(i / 4 AS BIGINT)"
     values = {
         "charge_id": f"concat(printf('%012x', epoch_ms({moment})), {hexadecimal('i', 20)})" if ids else "'c'",
@@ -94,13 +95,14 @@ def rows_of_day(day: int, rows: int, *, ids: bool) -> str:
 
 
 def generate_day(ledger: Path, day: int, rows: int, *, ids: bool) -> None:
-    """Writes one day."""
-    database = DuckDB()
+    """Writes one day: its rows are made in order of time, as one thread does, and all are as a few of them are."""
+    database = DuckDB(threads=1)
     folder = partition(ledger, FIRST + timedelta(days=day))
     folder.mkdir(parents=True)
     beside = folder / ".day.tmp"
-    database.connection.execute(f"CREATE TEMP TABLE day AS {rows_of_day(day, rows, ids=ids)}")
-    _parquet.write(database, "SELECT * FROM day", beside, ())
+    layout = _parquet.layout_of(database, rows_of_day(day, min(rows, 1000), ids=ids))
+    made = rows_of_day(day, rows, ids=ids)
+    _parquet.write_ordered(database, f"SELECT {layout.select} FROM ({made})", beside, layout.facts)
     publish(beside, folder / "day-generated.parquet")
 
 

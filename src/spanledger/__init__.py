@@ -9,20 +9,20 @@ Every call that the openai, anthropic and boto3 SDKs make from then on becomes o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from spanledger import _main_interpreter  # noqa: F401 -- first, as the rest cannot be imported in a sub-interpreter
-from spanledger._carry import carry
-from spanledger._config import configure, flush, instrument, uninstrument, wrap
-from spanledger._propagation import extract, inject
-from spanledger._tags import current_tags, tag
-from spanledger._tool import tool
-from spanledger._types import Charge, Usage
-from spanledger._workflow import workflow
 
 if TYPE_CHECKING:
+    from spanledger._carry import carry
+    from spanledger._config import configure, flush, instrument, uninstrument, wrap
     from spanledger._metered import meter
     from spanledger._price import price
+    from spanledger._propagation import extract, inject
+    from spanledger._tags import current_tags, tag
+    from spanledger._tool import tool
+    from spanledger._types import Charge, Usage
+    from spanledger._workflow import workflow
     from spanledger.ledger import Ledger
 
 __all__ = [
@@ -45,8 +45,21 @@ __all__ = [
     "wrap",
 ]
 
-_LAZY = {"Ledger": "spanledger.ledger", "meter": "spanledger._metered", "price": "spanledger._price"}
-"""Names that load on first use: the query half, and what needs every provider's tables."""
+_PLACES: Final = {
+    "_carry": ("carry",),
+    "_config": ("configure", "flush", "instrument", "uninstrument", "wrap"),
+    "_metered": ("meter",),
+    "_price": ("price",),
+    "_propagation": ("extract", "inject"),
+    "_tags": ("current_tags", "tag"),
+    "_tool": ("tool",),
+    "_types": ("Charge", "Usage"),
+    "_workflow": ("workflow",),
+    "ledger": ("Ledger",),
+}
+"""Where the names are. Each loads on first use, so that a question does not wait for what capture needs."""
+
+_LAZY: Final = {name: f"spanledger.{module}" for module, names in _PLACES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
@@ -57,7 +70,8 @@ def __getattr__(name: str) -> Any:
 
         return version("spanledger")
     if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+        found = globals()[name] = getattr(import_module(_LAZY[name]), name)
+        return found
     msg = f"module 'spanledger' has no attribute {name!r}"
     raise AttributeError(msg)
 

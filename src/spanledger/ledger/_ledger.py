@@ -83,19 +83,17 @@ class Ledger:
             dialect = self._asked.dialect()
             clause = condition.clause(within, dialect)
             source = relation.history if history else relation.current
-            table = self._asked.query(
-                _sql.cost(
-                    f"({source}) AS charges",
-                    fields,
-                    clause,
-                    limit,
-                    dialect,
-                    currency=relation.currency,
-                    weighted=bool(relation.rolled),
-                ),
-                dialect.params,
+            sql = _sql.cost(
+                f"({source}) AS charges",
+                fields,
+                clause,
+                limit,
+                dialect,
+                currency=relation.currency,
+                weighted=bool(relation.rolled),
             )
-            return Result(_one_currency(table, fields), "list_cost", _rolled.notes(relation.rolled))
+            answer = (self._other.query if self._other else self._engine.answer)(sql, dialect.params)
+            return _one_currency(Result(answer, "list_cost", _rolled.notes(relation.rolled)), fields)
 
         shape = Shape(tags=tags_of([*fields, *condition.fields.values()]), narrow=True)
         handling = _rolled.refuse("history") if history else _rolled.answer(fields, condition.fields.values())
@@ -269,8 +267,8 @@ class Ledger:
             facts = self._engine.facts(file.path for file in files.sealed)
             told = {tag for known in facts.values() for tag in known.tags or ()}
             unread = files._replace(sealed=tuple(file for file in files.sealed if facts[file.path].tags is None))
-            found = self._engine.query(_sql.tag_names(f"({duckdb.every_row(unread)})"))
-            return sorted(told.union(found["tag"].to_pylist()))
+            found = self._engine.rows(_sql.tag_names(f"({duckdb.every_row(unread)})"))
+            return sorted(told.union(tag for (tag,) in found))
 
         return self._retried(ask)
 
@@ -379,10 +377,12 @@ def _quoted(text: str) -> str:
     return f"'{doubled}'"
 
 
-def _one_currency(table: pa.Table, by: Sequence[Field]) -> pa.Table:
+def _one_currency(costs: Result, by: Sequence[Field]) -> Result:
     """Without the column of the currency where there is only one and nobody asked for it."""
     asked = any(field.name == "currency" for field in by)
-    return table if asked or len(table["currency"].unique()) > 1 else table.drop_columns("currency")
+    if asked or len(set(costs.values("currency"))) > 1:
+        return costs
+    return costs.select([name for name in costs.columns if name != "currency"])
 
 
 def _local(address: str) -> Path:

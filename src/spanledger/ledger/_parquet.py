@@ -100,11 +100,17 @@ def write(database: DuckDB, rows: str, path: Path, replaces: Sequence[str], roll
 
     Memory is bounded by a row group, and by DuckDB's own limit for the sorting.
     """
+    layout = layout_of(database, rows)
+    ordered = f"SELECT {layout.select} FROM ({rows}) ORDER BY started_at, charge_id"
+    write_ordered(database, ordered, path, layout.facts._replace(replaces=tuple(replaces), rolled=rolled))
+
+
+def write_ordered(database: DuckDB, rows: str, path: Path, facts: Facts) -> None:
+    """Writes a SELECT that is in order of time and in the types of a layout."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    layout = _layout(database, rows)
-    batches = database.batches(f"SELECT {layout.select} FROM ({rows}) ORDER BY started_at, charge_id", ROW_GROUP)
+    batches = database.batches(rows, ROW_GROUP)
     # Without a buffer of ours, each page of each column is a write of its own.
     with (
         pa.output_stream(path, buffer_size=BUFFER) as file,
@@ -112,10 +118,11 @@ def write(database: DuckDB, rows: str, path: Path, replaces: Sequence[str], roll
     ):
         for batch in batches:
             writer.write_batch(batch)
-        writer.add_key_value_metadata(layout.facts._replace(replaces=tuple(replaces), rolled=rolled).footer())
+        writer.add_key_value_metadata(facts.footer())
 
 
-def _layout(database: DuckDB, rows: str) -> Layout:
+def layout_of(database: DuckDB, rows: str) -> Layout:
+    """How these rows lie in a file."""
     described = _ask(database, f"DESCRIBE SELECT * FROM ({rows})")
     types = {name: kind for name, kind, *_ in described if not name.startswith(TAG_COLUMN)}
     facts = facts_of(database, rows, types)

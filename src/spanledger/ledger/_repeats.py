@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from spanledger.ledger._files import Files, Sealed, by_day
 from spanledger.ledger.engines.duckdb import DuckDB, every_row
@@ -40,7 +40,7 @@ class Looker:
     def _find(self, files: Files) -> Repeats:
         facts = self._database.facts(file.path for file in files.sealed)
         unsettled = Files(files.open, tuple(self._unsettled(files)))
-        ((duplicates, corrections),) = self._ask(
+        ((duplicates, corrections),) = self._database.rows(
             f"SELECT count(*) - count(DISTINCT charge_id), count(corrects) FROM ({every_row(unsettled)})"
         )
         return Repeats(duplicates > 0, corrections > 0 or any(fact.corrections for fact in facts.values()))
@@ -60,10 +60,7 @@ class Looker:
         if not files.open or not files.sealed:
             return set()
         rows = every_row(Files(files.open, ()))
-        return {day for (day,) in self._ask(f"SELECT DISTINCT CAST(started_at AS DATE) FROM ({rows})")}
-
-    def _ask(self, sql: str) -> list[tuple[Any, ...]]:
-        return [tuple(row.values()) for row in self._database.query(sql).to_pylist()]
+        return {day for (day,) in self._database.rows(f"SELECT DISTINCT CAST(started_at AS DATE) FROM ({rows})")}
 
 
 def _signature(files: Files) -> Signature:

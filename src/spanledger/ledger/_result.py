@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from spanledger.errors import MissingExtraError
+from spanledger.ledger._answer import Few, Many
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,23 +30,29 @@ class Result:
     answer is made of, shown below it.
     """
 
-    def __init__(self, table: pa.Table, total: str | None = None, notes: Sequence[str] = ()) -> None:
-        self._table = _in_utc(table)
+    def __init__(self, table: pa.Table | Few, total: str | None = None, notes: Sequence[str] = ()) -> None:
+        self._answer: Few | Many = table if isinstance(table, Few) else Many(table)
         self._total = total
         self.notes = tuple(notes)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of the columns, in order."""
-        return tuple(self._table.column_names)
+        return self._answer.names
 
     def select(self, columns: Sequence[str]) -> Result:
         """The same rows with only these columns."""
-        return Result(self._table.select(list(columns)), self._total, self.notes)
+        return self._of(self._answer.select(columns))
+
+    def values(self, column: str) -> list[Any]:
+        """The values of one column, in order."""
+        return self._answer.column(column)
 
     def to_arrow(self) -> pa.Table:
         """The Arrow table: money is `decimal128(38, 15)`, moments are `timestamp[us, UTC]`."""
-        return self._table
+        if isinstance(self._answer, Few):
+            self._answer = Many(self._answer.arrow())
+        return self._answer.arrow()
 
     def to_pandas(self) -> pd.DataFrame:
         """A pandas frame with Arrow-backed columns, so that money stays exact."""
@@ -53,7 +60,7 @@ class Result:
             import pandas as pd
         except ImportError as error:
             raise MissingExtraError(error.name or "pandas", "pandas") from error
-        frame: pd.DataFrame = self._table.to_pandas(types_mapper=pd.ArrowDtype)
+        frame: pd.DataFrame = self.to_arrow().to_pandas(types_mapper=pd.ArrowDtype)
         return frame
 
     def to_polars(self) -> pl.DataFrame:
@@ -62,16 +69,12 @@ class Result:
             import polars as pl
         except ImportError as error:
             raise MissingExtraError(error.name or "polars", "polars") from error
-        frame = pl.from_arrow(self._table)
+        frame = pl.from_arrow(self.to_arrow())
         return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows as dictionaries; maps are dictionaries too."""
-        maps = [field.name for field in self._table.schema if str(field.type).startswith("map<")]
-        rows: list[dict[str, Any]] = self._table.to_pylist()
-        for row in rows:
-            row.update({name: dict(row[name]) for name in maps if row[name] is not None})
-        return rows
+        return self._answer.rows()
 
     def to_csv(self) -> str:
         """Comma-separated text with a header, every amount in full; unknown is empty."""
@@ -120,7 +123,7 @@ class Result:
         return f"<table><thead>{row(head, 'th')}</thead><tbody>{body}</tbody></table>{rest}"
 
     def __len__(self) -> int:
-        return int(self._table.num_rows)
+        return self._answer.size()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self.rows())
@@ -136,32 +139,20 @@ class Result:
         return [*cut, *self.notes]
 
     def _shown(self, most: int | None) -> tuple[list[str], list[list[str]], list[bool]]:
-        rows = Result(self._table.slice(0, most)).rows()
+        rows = self._answer.first(most).rows()
         head = list(self.columns)
         lines = [[cell(name, row[name]) for name in head] for row in rows]
-        numeric = [_is_number(str(field.type)) for field in self._table.schema]
-        if self._total in head:
-            _add_shares(lines, [row[self._total] for row in rows], self._sum())
+        numeric = self._answer.numeric()
+        if self._total and self._total in head:
+            _add_shares(lines, [row[self._total] for row in rows], self._sum(self._total))
             head, numeric = [*head, "share"], [*numeric, True]
         return head, lines, numeric
 
-    def _sum(self) -> Decimal:
-        return sum((value for value in self._table[self._total].to_pylist() if value is not None), Decimal())
+    def _sum(self, column: str) -> Decimal:
+        return sum((value for value in self.values(column) if value is not None), Decimal())
 
-
-def _in_utc(table: pa.Table) -> pa.Table:
-    """The table with its moments marked as UTC, which they are: engines keep them without a zone."""
-    import pyarrow as pa
-
-    utc = [
-        field.with_type(pa.timestamp("us", "UTC")) if pa.types.is_timestamp(field.type) else field
-        for field in table.schema
-    ]
-    return table.cast(pa.schema(utc))
-
-
-def _is_number(arrow_type: str) -> bool:
-    return arrow_type.startswith(("decimal", "int", "uint", "double", "float"))
+    def _of(self, answer: Few | Many) -> Result:
+        return Result(answer if isinstance(answer, Few) else answer.arrow(), self._total, self.notes)
 
 
 def _add_shares(lines: list[list[str]], amounts: Sequence[Decimal | None], total: Decimal) -> None:

@@ -96,8 +96,8 @@ def _readable(database: DuckDB, files: Files) -> tuple[tuple[Sealed, ...], list[
 def _trouble(database: DuckDB, file: Sealed) -> str | None:
     """Reads every value of a sealed file, and says what the engine said where it could not."""
     try:
-        database.query(f"SELECT count(COLUMNS(*)) FROM {parquet([file.path])}")
-        database.query(f"{every_row(Files((), (file,)))} LIMIT 0")
+        database.rows(f"SELECT count(COLUMNS(*)) FROM {parquet([file.path])}")
+        database.rows(f"{every_row(Files((), (file,)))} LIMIT 0")
         database.facts([file.path])
     except LedgerError as error:
         return str(error)

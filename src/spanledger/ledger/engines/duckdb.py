@@ -6,12 +6,14 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from spanledger._schema import Column, Instant, Money, MoneyMap, QuantityMap, Text
 from spanledger._types import COLUMNS
 from spanledger.errors import LedgerError, MissingExtraError
+from spanledger.ledger._answer import PLAIN_KINDS, Few
 from spanledger.ledger._facts import NO_FACTS, Facts
 from spanledger.ledger._files import LONGEST_LINE, Files, by_day, is_padded, lines_of
 from spanledger.ledger._sql import Dialect
@@ -59,6 +61,9 @@ NARROW: Final = {
 }
 """Types of 64 bits, for the columns of a file whose amounts all fit: engines add them several times as fast."""
 
+MOST_FEW: Final = 10_000
+"""Rows up to which an answer is worth having without Arrow."""
+
 MEMORY: Final = "50%"
 """Of the memory there is, what a question may take before it goes on on disk."""
 
@@ -99,6 +104,24 @@ class DuckDB:
         except _errors() as error:
             raise LedgerError(_readable(error)) from error
 
+    def answer(self, sql: str, params: Sequence[Any] = ()) -> pa.Table | Few:
+        """The rows of a question as `query` gives them, or as Python values where there are few. Raises likewise."""
+        try:
+            kept = _kept(self.connection.sql(sql, params=list(params)))
+            kinds = tuple(map(str, kept.types))
+            if len(kept) > MOST_FEW or not all(kind.startswith(PLAIN_KINDS) for kind in kinds):
+                return kept.to_arrow_table()
+            return Few(tuple(kept.columns), kinds, kept.fetchall())
+        except _errors() as error:
+            raise LedgerError(_readable(error)) from error
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement of the ledger's own. Raises `LedgerError` with the engine's own words."""
+        try:
+            return self.connection.execute(sql).fetchall()
+        except _errors() as error:
+            raise LedgerError(_readable(error)) from error
+
     def batches(self, sql: str, rows: int) -> pa.RecordBatchReader:
         """The rows of a question as Arrow batches of `rows`, made as they are read."""
         relation: Any = self.connection.sql(sql)
@@ -124,10 +147,9 @@ class DuckDB:
 
     def _read_facts(self, paths: Sequence[Path]) -> dict[Path, Facts]:
         keys = "decode(key) AS key, decode(value) AS value"
-        told = self.query(f"SELECT file_name, {keys} FROM parquet_kv_metadata({listed(paths)})")
         said: dict[Path, dict[str, str]] = {path: {} for path in paths}
-        for row in told.to_pylist():
-            said[Path(row["file_name"])][row["key"]] = row["value"]
+        for file, key, value in self.rows(f"SELECT file_name, {keys} FROM parquet_kv_metadata({listed(paths)})"):
+            said[Path(file)][key] = value
         return {path: Facts.of(path, values) for path, values in said.items()}
 
     @property
@@ -142,9 +164,11 @@ class DuckDB:
 def _connect(threads: int | None, memory: str, spill: Path | None) -> duckdb.DuckDBPyConnection:
     try:
         import duckdb
-        import pyarrow as pa  # noqa: F401 -- said here, before a question is half answered
     except ImportError as error:
         raise MissingExtraError(error.name or "duckdb", "ledger") from error
+    arrow = "pyarrow"
+    if not find_spec(arrow):  # said here, before a question is half answered; loading it takes long
+        raise MissingExtraError(arrow, "ledger")
     settings: dict[str, Any] = {
         "autoinstall_known_extensions": False,
         "temp_directory": str(spill / "spill") if spill else _temporary(),
@@ -165,6 +189,11 @@ def _temporary() -> str:
         return str(Path(tempfile.gettempdir()) / f"spanledger-{os.getpid()}")
     except FileNotFoundError:
         return ""
+
+
+def _kept(relation: Any) -> Any:
+    """The rows of a relation, asked for once: a method of another name before DuckDB 2.0."""
+    return (getattr(type(relation), "materialize", None) or type(relation).execute)(relation)
 
 
 def _errors() -> type[Exception]:
