@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from opentelemetry import baggage
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
-from opentelemetry.context import Context, attach, create_key, get_value, set_value
+from opentelemetry.context import Context, attach, create_key, get_current, get_value, set_value
 from opentelemetry.propagators.textmap import (
     CarrierT,
     Getter,
@@ -74,13 +74,13 @@ def received(context: Context | None = None) -> dict[str, str]:
 
 def shield(native: bool) -> Any:  # noqa: FBT001 -- whether the SDK propagates context itself
     """Called as a provider is called: returns the token of a context that keeps what is ours here, if one is needed."""
-    entries = baggage.get_all()
+    here = get_current()
+    entries = baggage.get_all(here) if here else here  # an empty context has none
     if not entries and not rules.sent:
         return None
     if entries and rules.policy == "warn" and not rules.warned and _reaches_provider(native):
         _warn(entries)
-    here = baggage.clear() if rules.policy == "strip" else None
-    return attach(set_value(PROVIDER, True, here))
+    return attach(set_value(PROVIDER, True, baggage.clear(here) if rules.policy == "strip" else here))
 
 
 def _warn(entries: Mapping[str, object]) -> None:

@@ -179,9 +179,9 @@ class Call:
             self.tallies.clear()  # they refer to the call: memory that a cycle holds is cold when it is used again
 
     @property
-    def elapsed_ms(self) -> float:
-        """Milliseconds since the call began."""
-        return (time.perf_counter_ns() - self.started) / 1e6
+    def elapsed_ns(self) -> int:
+        """Nanoseconds since the call began."""
+        return time.perf_counter_ns() - self.started
 
 
 def _take(once: list[bool]) -> bool:
@@ -221,7 +221,7 @@ class Tally:
         "call",
         "ends_with_next",
         "error",
-        "first_ms",
+        "first_ns",
         "fold",
         "headers",
         "how",
@@ -236,7 +236,7 @@ class Tally:
         self.fold = call.api.fold
         self.state: dict[str, Any] = {}
         self.headers: Mapping[str, str] = {}
-        self.first_ms: float | None = None
+        self.first_ns: int | None = None
         self.how = "read"
         self.error: BaseException | None = None
         self.pending = False  # the application reads the body after the SDK has returned
@@ -249,8 +249,8 @@ class Tally:
         """Takes one decoded body, or one event of a stream."""
         if not self._over:
             return
-        if self.first_ms is None:
-            self.first_ms = (time.perf_counter_ns() - self.call.started) / 1e6
+        if self.first_ns is None:
+            self.first_ns = time.perf_counter_ns() - self.call.started
         if isinstance(event, dict):
             self.fold(self.state, event)
         if self.ends_with_next:

@@ -9,17 +9,18 @@ import time
 
 def uuid7(at_ns: int | None = None) -> str:
     """A UUIDv7 as text, of the given time in nanoseconds since 1970 or of now."""
-    return _uuid7((time.time_ns() if at_ns is None else at_ns) // 1_000_000, os.urandom(9).hex())
+    millis = (time.time_ns() if at_ns is None else at_ns) // 1_000_000
+    return _text((millis.to_bytes(6, "big") + os.urandom(9)).hex())
 
 
 def uuid7_of(name: str, at_ns: int = 0) -> str:
     """The same UUIDv7 whenever and wherever it is made of this name and time: what is booked again is booked once."""
-    return _uuid7(at_ns // 1_000_000, hashlib.sha256(name.encode()).hexdigest())
+    return _text(f"{at_ns // 1_000_000:012x}{hashlib.sha256(name.encode()).hexdigest()[:18]}")
 
 
-def _uuid7(millis: int, rest: str) -> str:
-    stamp = f"{millis:012x}"
-    return f"{stamp[:8]}-{stamp[8:]}-7{rest[:3]}-8{rest[3:6]}-{rest[6:18]}"
+def _text(digits: str) -> str:
+    """Twelve digits of the time and eighteen that are random, with the version and the variant between them."""
+    return f"{digits[:8]}-{digits[8:12]}-7{digits[12:15]}-8{digits[15:18]}-{digits[18:]}"
 
 
 def trace_id() -> str:

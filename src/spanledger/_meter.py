@@ -13,6 +13,7 @@ from spanledger._endings import price_of_failure, without_usage, write_failure, 
 from spanledger._rows import (
     LONGEST,
     instant,
+    millis,
     write_context,
     write_money,
     write_provider_cost,
@@ -99,7 +100,7 @@ class Meter:
             return
         row = dict(call.row)
         _relocate(call, row)
-        row["duration_ms"] = round(call.elapsed_ms, 3)
+        row["duration_ms"] = millis(call.elapsed_ns)
         write_failure(row, error)
         priced = price_of_failure(error)
         write_money(row, priced)
@@ -210,9 +211,9 @@ def _answered(tally: Tally) -> Row:
         _relocate(call, row)
     if call.charges:
         row["charge_id"] = _ids.uuid7()
-    row["duration_ms"] = round(call.elapsed_ms, 3)
-    if call.stream and tally.first_ms is not None:
-        row["time_to_first_chunk_ms"] = round(tally.first_ms, 3)
+    row["duration_ms"] = millis(call.elapsed_ns)
+    if call.stream and tally.first_ns is not None:
+        row["time_to_first_chunk_ms"] = millis(tally.first_ns)
     return row
 
 
@@ -221,7 +222,7 @@ def _continued(origin: Origin) -> Row:
     if not origin.corrects:
         return dict(origin.row)
     row = dict(origin.row)
-    row["duration_ms"] = round((time.time_ns() - origin.started_ns) / 1e6, 3)
+    row["duration_ms"] = millis(time.time_ns() - origin.started_ns)
     row["corrects"], row["charge_id"] = row["charge_id"], _ids.uuid7()
     return row
 
@@ -248,14 +249,9 @@ def _price(tally: Tally, reading: Any, row: Row) -> Priced:
     write_usage(row, usage)
     if not usage.usable:
         return Priced("unknown", reason=f"usage: {usage.flaw}")
-    priced = prices.rate(
-        usage,
-        provider_name=row["provider_name"],
-        response_model=reading.response_model,
-        request_model=row.get("request_model"),
-        context=_price_context(row, reading.context),
-        at_ns=(reading.origin or call).started_ns,
-    )
+    names = (row["provider_name"], reading.response_model, row.get("request_model"))
+    context = _price_context(row, reading.context)
+    priced = prices.ENGINE.rate(usage, names, context, (reading.origin or call).started_ns)
     if source == "reported" and not usage.flaw:
         return priced
     return _qualify(priced, usage, source, reading.note)

@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from spanledger._types import OWNERS, Priced, Row, Usage
-from spanledger._units import MEMBERS, UNITS, money_text, quantity_json
+from spanledger._units import MEMBERS, money_text, quantity_json
 
 LONGEST: Final = 256
 """Names that a provider or an application chose are cut at this length."""
@@ -20,10 +20,9 @@ LONGEST: Final = 256
 LARGEST_COST: Final = 10**12
 """A provider's own statement of a cost above this is no cost."""
 
-TOTALS: Final[Mapping[str, tuple[str, ...]]] = {
-    unit: tuple(f"{total}_tokens" for total, members in MEMBERS.items() if unit in members) for unit in UNITS
-}
-"""The columns of inclusive totals that each unit counts in."""
+_totals: Final[dict[tuple[str, ...], list[tuple[str, list[str]]]]] = {}
+MOST_USAGES: Final = 1024
+"""For how many sets of units it is remembered which inclusive totals they have."""
 
 _second: tuple[int, str] = (0, "1970-01-01T00:00:00")
 
@@ -37,6 +36,11 @@ def instant(at_ns: int | None = None) -> str:
         text = datetime.fromtimestamp(second, timezone.utc).isoformat()[:19]
         _second = (second, text)
     return f"{text}.{nanos // 1000:06d}Z"
+
+
+def millis(nanos: int) -> float:
+    """A length of time as it stands in a row: milliseconds, to the microsecond."""
+    return (nanos + 500) // 1000 / 1000
 
 
 def put(row: Row, name: str, value: str | None) -> None:
@@ -82,11 +86,28 @@ def write_usage(row: Row, usage: Usage) -> None:
     if not units:
         return
     written: dict[str, Any] = {}
+    whole: dict[str, int] = {}
     for unit, quantity in units.items():
-        written[unit] = quantity if quantity.__class__ is int else quantity_json(quantity)
-        for total in TOTALS.get(unit) or TOTALS.get(unit.partition("@")[0], ()):
-            row[total] = row[total] + int(quantity) if total in row else int(quantity)
+        if quantity.__class__ is int:
+            written[unit] = whole[unit] = quantity
+        else:
+            written[unit], whole[unit] = quantity_json(quantity), int(quantity)
+    names = tuple(units)
+    for column, members in _totals.get(names) or _totals_of(names):
+        total = 0
+        for unit in members:
+            total += whole[unit]
+        row[column] = total
     row["usage"] = written
+
+
+def _totals_of(units: tuple[str, ...]) -> list[tuple[str, list[str]]]:
+    """The columns of inclusive totals, each with those of the units that count in it."""
+    members = {total: [unit for unit in units if unit.partition("@")[0] in known] for total, known in MEMBERS.items()}
+    found = [(f"{total}_tokens", counted) for total, counted in members.items() if counted]
+    if len(_totals) < MOST_USAGES:
+        _totals[units] = found
+    return found
 
 
 def write_money(row: Row, priced: Priced) -> None:
@@ -106,14 +127,18 @@ def write_money(row: Row, priced: Priced) -> None:
     row["contracted_cost"] = text = listed if contracted is None or contracted == amount else money_text(contracted)
     row["effective_cost"] = text if effective is None else listed if effective == amount else money_text(effective)
     if costs:
-        row["costs"] = {unit: money_text(part) for unit, part in costs.items()}
+        row["costs"] = texts = {}
+        for unit, part in costs.items():
+            texts[unit] = money_text(part)
 
 
 def write_context(row: Row, context: Mapping[str, str]) -> None:
     """Writes what decided the price besides the model, so that the row can be priced again."""
     if not context:
         return
-    row["price_context"] = {name: value[:LONGEST] for name, value in context.items()}
+    row["price_context"] = written = {}
+    for name, value in context.items():
+        written[name] = value[:LONGEST]
     for name in ("service_tier", "region"):
         if name in context:
             put(row, name, context[name])

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 import wrapt
-from opentelemetry.context import Context, attach, create_key, detach, get_current, get_value, set_value
+from opentelemetry.context import Context, attach, create_key, detach, get_current, set_value
 
 from spanledger import _faults
 
@@ -49,8 +49,7 @@ received: Callable[[Context | None], Mapping[str, str]] | None = None
 
 def scope(context: Context | None = None) -> Scope:
     """The scope in force here, or in a context."""
-    found = get_value(KEY, context)
-    here = found if isinstance(found, Scope) else EMPTY
+    here: Scope = (get_current() if context is None else context).get(KEY, EMPTY)  # type: ignore[assignment]
     if received is None:
         return here
     return here._replace(tags={**received(context), **here.tags})

@@ -235,7 +235,7 @@ def quick(plan: Plan, units: Mapping[str, Quantity]) -> Priced | None:
     This is what runs for nearly every call: a look-up, a multiplication and an addition for each unit.
     """
     band = plan.bands[-1]
-    if sum(units.values()) > plan.narrow:
+    if len(plan.bands) > 1 and sum(units.values()) > plan.narrow:
         band = _band_of(plan.bands, units)
     rates = band.plain
     costs: dict[str, int] = {}

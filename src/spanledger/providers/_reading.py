@@ -87,6 +87,9 @@ def paths(*dotted: str) -> tuple[Path, ...]:
 Target = tuple[int, str]
 """The rank of a place among those of a unit, and the unit."""
 
+Meant = tuple[str, str, "Level | None"]
+"""A name that an object may have, and what it means: a unit, or the level below."""
+
 
 class Level:
     """What one object of a usage may hold: under each name a count, or the level below."""
@@ -97,7 +100,7 @@ class Level:
 
     def __init__(self) -> None:
         self.targets: dict[str, Target | Level] = {}
-        self.shapes: dict[tuple[str, ...], tuple[tuple[str, Target | Level], ...]] = {}
+        self.shapes: dict[tuple[str, ...], tuple[Meant, ...]] = {}
 
     def enter(self, path: Path, target: Target) -> None:
         """Adds a place."""
@@ -108,9 +111,12 @@ class Level:
         if isinstance(below, Level):
             below.enter(path[1:], target)
 
-    def shape(self, names: tuple[str, ...]) -> tuple[tuple[str, Target | Level], ...]:
+    def shape(self, names: tuple[str, ...]) -> tuple[Meant, ...]:
         """The names of an object that mean something, remembered: a provider writes the same ones again and again."""
-        found = tuple((name, self.targets[name]) for name in names if name in self.targets)
+        known = [(name, self.targets[name]) for name in names if name in self.targets]
+        found = tuple(
+            (name, "", target) if isinstance(target, Level) else (name, target[1], None) for name, target in known
+        )
         if len(self.shapes) < self.MOST_SHAPES:
             self.shapes[names] = found
         return found
@@ -130,8 +136,10 @@ class UsageTable:
     total: tuple[Path, ...] = ()
 
     _top: Level = field(default_factory=Level, init=False, repr=False, compare=False)
+    _whole_of: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        self._whole_of.update({unit: whole for unit, (whole, _) in self.parts.items()})
         places = {
             **self.wholes,
             **{unit: where for unit, (_, where) in self.parts.items()},
@@ -158,13 +166,13 @@ class UsageTable:
     def _disjoint(self, counts: dict[str, int], total: int | None) -> dict[str, int]:
         """Takes each part out of its whole, unless the provider's total proves that it stands beside it."""
         units = dict(counts)
-        parts = self.parts
+        whole_of = self._whole_of
         for unit, count in counts.items():
-            if unit not in parts:
+            if unit not in whole_of:
                 continue
             if not count:
                 del units[unit]
-            elif (whole := parts[unit][0]) in units and not (unit in BESIDE and self._beside(count, counts, total)):
+            elif (whole := whole_of[unit]) in units and not (unit in BESIDE and self._beside(count, counts, total)):
                 units[whole] -= count
         return units
 
@@ -185,15 +193,14 @@ TOTAL: Final = "total"
 def _take(usage: Body, level: Level, counts: dict[str, int]) -> bool:
     """Takes plain counts, each unit from one place; `False` where it takes `_walk` to read them."""
     names = tuple(usage)
-    for name, target in level.shapes.get(names) or level.shape(names):
+    for name, unit, below in level.shapes.get(names) or level.shape(names):
         value = usage[name]
-        if isinstance(target, tuple):
-            unit = target[1]
+        if below is None:
             if value.__class__ is int and unit not in counts and 0 <= value <= LARGEST:
                 counts[unit] = value
             elif value is not None:
                 return False
-        elif value.__class__ is dict and not _take(value, target, counts):
+        elif value.__class__ is dict and not _take(value, below, counts):
             return False
     return True
 
@@ -238,8 +245,9 @@ def as_count(value: Any) -> int | None:
 
 
 def _checked(units: Mapping[str, Quantity], total: int | None, flaws: list[str]) -> Usage:
-    if min(units.values(), default=0) < 0:
-        flaws += [f"{unit} is negative: {quantity}" for unit, quantity in units.items() if quantity < 0]
+    for unit, quantity in units.items():
+        if quantity < 0:
+            flaws.append(f"{unit} is negative: {quantity}")
     if flaws:
         return Usage(units, flaws[0], usable=False)
     if total is not None and total != (tokens := sum(units.values())):

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -23,6 +24,7 @@ from spanledger.providers._reading import Api, Request
 
 TALLY: Final = "spanledger"
 RAW: Final = "x-stainless-raw-response"
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 MOST_SITES: Final = 256
 """How many base URLs are remembered with what they mean: a URL object does not change."""
 
@@ -207,7 +209,8 @@ def _request_of(options: Any) -> Request:
     if isinstance(extra, dict):
         body = {**body, **extra}
     model = body.get("model")
-    return Request(model if isinstance(model, str) else None, body, path=options.url)
+    # What Request(...) makes of these, in half the time.
+    return tuple.__new__(Request, (model if isinstance(model, str) else None, body, NOTHING, NOTHING, options.url))
 
 
 def _meeting(original: Callable[..., Any]) -> Callable[..., Any]:

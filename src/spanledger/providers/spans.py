@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from spanledger._rows import instant, put
+from spanledger._rows import instant, millis, put
 from spanledger._types import OWNERS, Row
 from spanledger.providers._reading import Path, Reading, UsageTable, text
 
@@ -136,7 +136,7 @@ def row_of(span: SpanFacts) -> Row:
     operation = _first(attributes, OPERATION) or "chat"
     row: Row = {
         "started_at": instant(span.start_ns),
-        "duration_ms": round((span.end_ns - span.start_ns) / 1e6, 3),
+        "duration_ms": millis(span.end_ns - span.start_ns),
         "provider_name": PROVIDERS.get(name.lower(), name.lower()),
         "operation": OPERATIONS.get(operation, operation),
         "status": "error" if span.failed else "ok",

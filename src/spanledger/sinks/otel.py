@@ -103,6 +103,8 @@ class OTel:
         """The span of a call that starts here, `None` where there is no trace at all."""
         tracer = self._tracer_now()
         here = get_current()
+        if tracer is None and not here:
+            return None
         current = get_current_span(here)
         parent = current.get_span_context()
         if tracer is None:
