@@ -81,7 +81,7 @@ def _failed(tally: Tally) -> bool:
 def _begun(tally: Tally) -> bool:
     """Whether anything but an error has come."""
     told = any(not name.startswith("_") for name in tally.state)
-    return told or (tally.first_ms is not None and "_error" not in tally.state)
+    return told or (tally.first_ns is not None and "_error" not in tally.state)
 
 
 def price_of_failure(error: BaseException) -> Priced:
