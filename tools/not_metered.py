@@ -114,7 +114,6 @@ GOOGLE: Final = [
 
 BEDROCK: Final = [
     *free("counts tokens", "CountTokens"),
-    *gap("guardrails are billed by the text unit", "ApplyGuardrail", "InvokeGuardrailChecks"),
     *gap("the result goes to S3; it is billed by what is made", "StartAsyncInvoke"),
     *gap("boto3 cannot make this call: it needs HTTP/2", "InvokeModelWithBidirectionalStream"),
     *gap(

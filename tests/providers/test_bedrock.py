@@ -70,14 +70,14 @@ def charges() -> Iterator[list[Charge]]:
 
 @pytest.fixture
 def client(server: ProviderServer, charges: list[Charge]) -> Iterator[Any]:  # noqa: ARG001 -- made while it is metered
-    made = client_of(server)
+    made = client_of(server.base_url)
     yield made
     getattr(made, "close", lambda: None)()  # boto3 before 1.24 has none
 
 
-def client_of(server: ProviderServer, attempts: int = 1) -> Any:
+def client_of(url: str, attempts: int = 1) -> Any:
     config = Config(retries={"total_max_attempts": attempts, "mode": "standard"})
-    return boto3.Session().client("bedrock-runtime", endpoint_url=server.base_url, config=config, **KEYS)
+    return boto3.Session().client("bedrock-runtime", endpoint_url=url, config=config, **KEYS)
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ async def test_a_converse_stream_that_fails(
 def test_what_is_refused_is_not_billed_and_what_is_retried_is_booked_once(
     server: ProviderServer, charges: list[Charge]
 ) -> None:
-    client = client_of(server, attempts=2)
+    client = client_of(server.base_url, attempts=2)
     server.reply(refused(429))
     invoke(client, NOVA["modelId"])
     server.reply(refused(400))
@@ -226,9 +226,47 @@ def test_what_is_refused_is_not_billed_and_what_is_retried_is_booked_once(
 
 
 def test_a_client_of_before_is_metered_once_it_is_wrapped(server: ProviderServer) -> None:
-    client = client_of(server)
+    client = client_of(server.base_url)
     with capture_charges() as charges:
         invoke(client, NOVA["modelId"])
         assert charges == []
         invoke(spanledger.wrap(client, team="growth"), NOVA["modelId"])
     assert only(charges).team == "growth"
+
+
+GUARDED = {"action": "GUARDRAIL_INTERVENED", "outputs": [], "assessments": []}
+APPLIED = {
+    "topicPolicyUnits": 2,
+    "contentPolicyUnits": 3,
+    "wordPolicyUnits": 3,
+    "sensitiveInformationPolicyFreeUnits": 1,
+}
+CHECKED = {"contentFilter": {"textUnits": 4}, "promptAttack": {"textUnits": 5}}
+
+
+def guarding(client: Any, name: str) -> Any:
+    """A method of guardrails; the test is skipped where this version does not have it."""
+    if not hasattr(client, name):
+        pytest.skip(f"this version has no {name}")
+    return getattr(client, name)
+
+
+def test_a_guardrail_counts_its_text_units(canned: Any, charges: list[Charge]) -> None:
+    apply = guarding(client_of(canned.url), "apply_guardrail")
+    canned.answer({**GUARDED, "usage": APPLIED})
+    apply(guardrailIdentifier="g", guardrailVersion="1", source="INPUT", content=[{"text": {"text": "hello"}}])
+    charge = only(charges)
+    assert (charge.operation, charge.status, charge.finish_reasons) == (
+        "apply_guardrail",
+        "ok",
+        ("GUARDRAIL_INTERVENED",),
+    )
+    assert spent(charge) == {"guardrail_topics": 2, "guardrail_content": 3}
+    assert (charge.cost_status, charge.list_cost, charge.input_tokens) == ("unknown", None, None)
+
+
+def test_checks_of_guardrails_count_theirs(canned: Any, charges: list[Charge]) -> None:
+    check = guarding(client_of(canned.url), "invoke_guardrail_checks")
+    canned.answer({"results": {}, "usage": CHECKED})
+    check(messages=[{"role": "user", "content": [{"text": "hello"}]}], checks={})
+    assert spent(only(charges)) == {"guardrail_content": 4, "guardrail_prompt_attacks": 5}

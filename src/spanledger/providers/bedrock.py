@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from spanledger._types import Usage
@@ -217,9 +217,48 @@ def header_counts(headers: Body) -> Mapping[str, int]:
     return {unit: int(value) for unit, value in found.items() if isinstance(value, str) and value.isdecimal()}
 
 
+GUARDRAIL_UNITS = UsageTable(
+    extras={
+        "guardrail_topics": paths("topicPolicyUnits"),
+        "guardrail_content": paths("contentPolicyUnits", "contentFilter.textUnits"),
+        "guardrail_images": paths("contentPolicyImageUnits"),
+        "guardrail_private_data": paths("sensitiveInformationPolicyUnits", "sensitiveInformation.textUnits"),
+        "guardrail_prompt_attacks": paths("promptAttack.textUnits"),
+        "guardrail_grounding": paths("contextualGroundingPolicyUnits"),
+        "guardrail_reasoning": paths("automatedReasoningPolicyUnits"),
+    }
+)
+"""Text units, and images, that each policy looked at. Words and regular expressions are free."""
+
+
+def fold_guardrail(state: State, event: Body) -> None:
+    """An answer of a guardrail."""
+    keep(state, event, "usage", "action")
+
+
+def read_guardrail(name: str) -> Callable[[State, Request], Reading]:
+    """Reads an answer of a guardrail; prices of your own find it under this name, in the place of a model."""
+
+    def read(state: State, request: Request) -> Reading:
+        action = text(state.get("action"))
+        return Reading(
+            GUARDRAIL_UNITS.read(state.get("usage")),
+            response_model=name,
+            response_id=text(state.get("_request_id")),
+            finish_reasons=(action,) if action else (),
+            context=request.context,
+        )
+
+    return read
+
+
 APIS: Mapping[str, Api] = {
+    "ApplyGuardrail": Api("apply_guardrail", "apply_guardrail", fold_guardrail, read_guardrail("guardrails")),
     "Converse": Api("converse", "chat", fold_converse, read_converse),
     "ConverseStream": Api("converse_stream", "chat", fold_converse, read_converse),
+    "InvokeGuardrailChecks": Api(
+        "invoke_guardrail_checks", "apply_guardrail", fold_guardrail, read_guardrail("guardrail-checks")
+    ),
     "InvokeModel": Api("invoke_model", "chat", fold_invoke, read_invoke),
     "InvokeModelWithResponseStream": Api("invoke_model_with_response_stream", "chat", fold_invoke, read_invoke),
 }
