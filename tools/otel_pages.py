@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from spanledger._settings import SETTINGS
 from spanledger.sinks._metric_names import ATTRIBUTES, DEFAULT_METRICS, METRICS, Metric
-from spanledger.sinks._otel_names import AROUND, DEFAULT_PROFILES, END, START, TAG_PREFIX, TAGS, VERSION, Name
+from spanledger.sinks._otel_names import AROUND, COMPARED, DEFAULT_PROFILES, END, START, TAG_PREFIX, TAGS, VERSION, Name
 
 ROOT: Final = Path(__file__).parent.parent
 SUFFIXES: Final = {"s": "_seconds"}
@@ -218,7 +218,8 @@ def _page() -> Iterator[str]:
     yield "# OpenTelemetry: attributes, metrics, settings"
     yield ""
     yield "Made from the tables in `spanledger.sinks._otel_names` and `spanledger.sinks._metric_names` by"
-    yield f"`tools/otel_pages.py`. Version of the names: {VERSION}."
+    yield f"`tools/otel_pages.py`. Version of the names: {VERSION}, compared on that day with"
+    yield ", ".join(f"{package} {version}" for package, version in COMPARED.items()) + "."
     yield ""
     yield "## Attributes of a call's span"
     yield ""

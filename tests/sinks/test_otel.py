@@ -290,3 +290,34 @@ def test_where_instrumentation_is_suppressed_the_span_that_is_there_is_annotated
         detach(token)
     (span,) = telemetry.spans()
     assert span.attributes["gen_ai.usage.cost"] == 0.00675
+
+
+def test_the_profiles_of_openinference_and_langfuse_have_their_details(telemetry, call, charge):
+    costs = {"input": "0.001", "cache_read": "0.00075", "output": "0.004", "reasoning": "0.001"}
+    profiles = ["openinference", "langfuse"]
+    call(OTel(tracer_provider=telemetry.tracer_provider, profiles=profiles), charge(costs=costs, release="1.2"))
+    found = telemetry.spans()[0].attributes
+    assert found["llm.cost.prompt_details.input"] == 0.001
+    assert found["llm.cost.prompt_details.cache_read"] == 0.00075
+    assert found["llm.cost.completion_details.output"] == 0.004
+    assert found["llm.cost.completion_details.reasoning"] == 0.001
+    assert (found["llm.provider"], found["llm.finish_reason"]) == ("openai", "stop")
+    assert (found["llm.request.model_name"], found["llm.response.model_name"]) == ("gpt-4o", "gpt-4o-2024-08-06")
+    assert found["langfuse.observation.type"] == "generation"
+    assert (found["langfuse.observation.model.name"], found["langfuse.release"]) == ("gpt-4o-2024-08-06", "1.2")
+
+
+def test_the_parts_of_a_cost_are_in_proportion_where_a_contract_changed_the_whole(telemetry, call, charge):
+    sink = OTel(tracer_provider=telemetry.tracer_provider, profiles=["openinference"])
+    call(sink, charge(list_cost="2", effective_cost="1", costs={"input": "0.5", "output": "1.5"}))
+    found = telemetry.spans()[0].attributes
+    assert found["llm.cost.prompt_details.input"] == 0.25
+    assert found["llm.cost.completion_details.output"] == 0.75
+
+
+def test_an_embedding_is_one_to_openinference_and_langfuse(telemetry, call, charge):
+    sink = OTel(tracer_provider=telemetry.tracer_provider, profiles=["openinference", "langfuse"])
+    call(sink, charge(operation="embeddings"), operation="embeddings")
+    found = telemetry.spans()[0].attributes
+    assert (found["openinference.span.kind"], found["langfuse.observation.type"]) == ("EMBEDDING", "embedding")
+    assert found["embedding.model_name"] == "gpt-4o"

@@ -13,8 +13,16 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-VERSION: Final = "2026-11"
-"""Changes with every change of the table."""
+VERSION: Final = "2026-11-27"
+"""The day on which the table changed last."""
+
+COMPARED: Final = {
+    "openinference-semantic-conventions": "0.1.42",
+    "langfuse": "5.0.4",
+    "logfire": "5.4.0",
+    "mlflow": "3.17.2",
+}
+"""The newest versions, on that day, of the packages that hold the names of others."""
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.45.0"
 """The core conventions that semantic-conventions-genai v0.1.0 stands on."""
@@ -39,7 +47,11 @@ START: Final[tuple[Name, ...]] = (
     Name(SEMCONV, "server.address", "server_address"),
     Name("v1.41-older", "gen_ai.system", "system"),
     Name("openinference", "llm.model_name", "request_model"),
+    Name("openinference", "llm.request.model_name", "request_model"),
+    Name("openinference", "embedding.model_name", "embedding_model"),
+    Name("openinference", "llm.provider", "openinference_provider"),
     Name("openinference", "openinference.span.kind", "openinference_kind"),
+    Name("langfuse", "langfuse.observation.type", "langfuse_type"),
 )
 
 TAGS: Final[tuple[Name, ...]] = (
@@ -66,6 +78,8 @@ AROUND: Final[tuple[Name, ...]] = (
     Name("v1.41-older", "gen_ai.workflow.name", "workflow_name"),
     Name("openinference", "openinference.span.kind", "around_kind"),
     Name("openinference", "tool.name", "tool_name"),
+    Name("openinference", "agent.name", "workflow_name"),
+    Name("langfuse", "langfuse.observation.type", "langfuse_around"),
 )
 """The names of a span around calls, of a workflow or a tool: given when it begins, beside its tags."""
 
@@ -80,6 +94,10 @@ IDENTITY: Final[tuple[Name, ...]] = (
     Name(SEMCONV, "gen_ai.response.time_to_first_chunk", "first_chunk_seconds"),
     Name(SEMCONV, "openai.response.service_tier", "openai_tier"),
     Name(SEMCONV, "error.type", "error_type"),
+    Name("openinference", "llm.response.model_name", "response_model"),
+    Name("openinference", "llm.finish_reason", "finish_reason"),
+    Name("langfuse", "langfuse.observation.model.name", "model"),
+    Name("langfuse", "langfuse.release", "release"),
 )
 
 TOKENS: Final[tuple[Name, ...]] = (
@@ -99,6 +117,8 @@ TOKENS: Final[tuple[Name, ...]] = (
     Name("openinference", "llm.token_count.prompt_details.cache_read", "cache_read_tokens"),
     Name("openinference", "llm.token_count.prompt_details.cache_write", "cache_write_tokens"),
     Name("openinference", "llm.token_count.completion_details.reasoning", "reasoning_tokens"),
+    Name("openinference", "llm.token_count.prompt_details.audio", "input_audio_tokens"),
+    Name("openinference", "llm.token_count.completion_details.audio", "output_audio_tokens"),
     Name("langfuse", "langfuse.observation.usage_details", "langfuse_usage"),
 )
 
@@ -109,6 +129,11 @@ MONEY: Final[tuple[Name, ...]] = (
     Name("llm-cost", "llm.cost.total", "total_cost"),
     Name("llm-cost", "llm.cost.prompt", "input_cost"),
     Name("llm-cost", "llm.cost.completion", "output_cost"),
+    Name("openinference", "llm.cost.prompt_details.input", "uncached_cost"),
+    Name("openinference", "llm.cost.prompt_details.cache_read", "cache_read_cost"),
+    Name("openinference", "llm.cost.prompt_details.cache_write", "cache_write_cost"),
+    Name("openinference", "llm.cost.completion_details.output", "spoken_cost"),
+    Name("openinference", "llm.cost.completion_details.reasoning", "reasoning_cost"),
     Name("mlflow", "mlflow.llm.cost", "mlflow_cost"),
     Name("langfuse", "langfuse.observation.cost_details", "langfuse_cost"),
     Name("spec-443", "gen_ai.usage.cost.amount", "amount"),

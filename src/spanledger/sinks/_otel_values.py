@@ -37,9 +37,26 @@ def costs_of(row: Row) -> Attributes:
     sides = {"input": 0.0, "output": 0.0, "": 0.0}
     for unit, amount in costs.items():
         sides[_side(unit)] += float(amount)
-    listed = float(row["list_cost"])
-    factor = 1.0 if listed == total or not listed else total / listed
+    factor = _share(row, total)
     return {"total_cost": total, "input_cost": sides["input"] * factor, "output_cost": sides["output"] * factor}
+
+
+def _share(row: Row, total: float) -> float:
+    """What a contract leaves of the list cost."""
+    listed = float(row["list_cost"])
+    return 1.0 if listed == total or not listed else total / listed
+
+
+def _part_cost(side: str, group: str = "") -> Read:
+    """What the units of one narrow total cost."""
+
+    def read(row: Row) -> float | None:
+        total, costs = row.get("total_cost"), row.get("costs") or {}
+        known = [(UNITS.get(unit.partition("@")[0]), float(amount)) for unit, amount in costs.items()]
+        found = [amount for unit, amount in known if unit is not None and (unit.side, unit.group) == (side, group)]
+        return None if total is None or not found else sum(found) * _share(row, total)
+
+    return read
 
 
 @lru_cache(maxsize=1024)
@@ -98,6 +115,26 @@ def _openai_tier(row: Row) -> str | None:
     return row.get("service_tier") if row["provider_name"] in {"openai", "azure.ai.openai"} else None
 
 
+def _finish_reason(row: Row) -> str | None:
+    reasons = row.get("finish_reasons")
+    return reasons[0] if reasons else None
+
+
+OPENINFERENCE_PROVIDERS: Final[Mapping[str, str]] = {
+    "aws.bedrock": "aws",
+    "azure.ai.inference": "azure",
+    "azure.ai.openai": "azure",
+    "fireworks_ai": "fireworks",
+    "gcp.gemini": "google",
+    "gcp.vertex_ai": "google",
+    "mistral_ai": "mistralai",
+    "moonshot_ai": "moonshot",
+    "together_ai": "together",
+    "x_ai": "xai",
+    "z_ai": "zai",
+}
+"""OpenInference's word for a provider, where it is another than OpenTelemetry's."""
+
 OPENING: Final = ("operation", "provider_name", "request_model", "server_address", "stream")
 """The columns that the names of a beginning span are made from."""
 
@@ -108,6 +145,17 @@ VALUES: Final[Mapping[str, Read]] = {
     "streamed": lambda row: row.get("stream") or None,
     "system": lambda row: SYSTEMS.get(row["provider_name"], row["provider_name"]),
     "openinference_kind": lambda row: "EMBEDDING" if row["operation"] == "embeddings" else "LLM",
+    "openinference_provider": lambda row: OPENINFERENCE_PROVIDERS.get(row["provider_name"], row["provider_name"]),
+    "embedding_model": lambda row: row.get("request_model") if row["operation"] == "embeddings" else None,
+    "langfuse_type": lambda row: "embedding" if row["operation"] == "embeddings" else "generation",
+    "langfuse_around": lambda row: "tool" if row["operation"] == "execute_tool" else "agent",
+    "model": lambda row: row.get("response_model") or row.get("request_model"),
+    "finish_reason": _finish_reason,
+    "uncached_cost": _part_cost("input"),
+    "cache_read_cost": _part_cost("input", "cache_read"),
+    "cache_write_cost": _part_cost("input", "cache_write"),
+    "spoken_cost": _part_cost("output"),
+    "reasoning_cost": _part_cost("output", "reasoning"),
     "workflow_name": lambda row: row["name"] if row["operation"] == "invoke_workflow" else None,
     "tool_name": lambda row: row["name"] if row["operation"] == "execute_tool" else None,
     "around_kind": lambda row: "TOOL" if row["operation"] == "execute_tool" else "AGENT",
