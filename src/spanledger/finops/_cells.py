@@ -37,20 +37,40 @@ def levels(plan: Plan) -> list[str]:
 
 
 def cells_query(plan: Plan, period: Period, measures: Sequence[Measure], *, by_day: bool) -> str:
-    """`route`, the levels, `day` if asked for, `cost`, counts, and `m0`, `m1`, ... for each measure, as integers."""
-    keys = ["route", *(level(name) for name in plan.levels), *(["day"] if by_day else [])]
+    """`route`, the levels, `day` if asked for, `cost`, counts, and `m0`, `m1`, ... for each measure.
+
+    Sums are decimals, which every engine adds exactly; `whole` makes integers of them.
+    """
+    keys = _keys(plan, by_day=by_day)
     sums = [f"{measure.sql('direct')} AS m{number}" for number, measure in enumerate(measures)]
     foreign = (
         f"basis IS NOT NULL AND coalesce(currency, {_sql.literal(plan.currency)}) <> {_sql.literal(plan.currency)}"
     )
     counts = [
-        f"coalesce({_sql.femtos('sum(basis)')}, 0) AS cost",
+        "coalesce(sum(basis), 0) AS cost",
         f"{_sql.charges()} AS charges",
         f"{_sql.charges(UNPRICED)} AS unpriced",
         f"{_sql.charges(foreign)} AS foreign",
     ]
     groups = ", ".join(keys)
     return f"SELECT {', '.join([groups, *counts, *sums])} FROM {routed(plan, period)} GROUP BY {groups}"
+
+
+def whole(plan: Plan, measures: Sequence[Measure], *, by_day: bool) -> str:
+    """The answer to `cells_query`, as the table `cells`, with every amount as an integer of its last place."""
+    counts = [f'CAST("{name}" AS BIGINT) AS "{name}"' for name in COUNTS]
+    places = {"cost": 15, **{f"m{number}": one.places for number, one in enumerate(measures)}}
+    sums = [f"{_scaled(column, digits)} AS {column}" for column, digits in places.items()]
+    keys = [*_keys(plan, by_day=False), *(["CAST(day AS DATE) AS day"] if by_day else [])]
+    return f"SELECT {', '.join([*keys, *counts, *sums])} FROM cells"
+
+
+def _scaled(column: str, places: int) -> str:
+    return _sql.scaled(f"CAST({column} AS DECIMAL(38, {places}))", places)
+
+
+def _keys(plan: Plan, *, by_day: bool) -> list[str]:
+    return ["route", *(level(name) for name in plan.levels), *(["day"] if by_day else [])]
 
 
 def routed(plan: Plan, period: Period) -> str:

@@ -87,10 +87,15 @@ def day_of(column: str = '"started_at"') -> str:
     return f"CAST({column} AS DATE)"
 
 
+def scaled(amount: str, places: int) -> str:
+    """A decimal as an integer of its last place; in two steps, since whole amounts would overflow in one."""
+    unit, fraction = 10**places, f"{amount} - trunc({amount})"
+    return f"(CAST(trunc({amount}) AS HUGEINT) * {unit} + CAST(({fraction}) * {unit} AS HUGEINT))"
+
+
 def femtos(money: str) -> str:
-    """A decimal with 15 places as an integer of 1e-15; in two steps, since whole amounts would overflow in one."""
-    fraction = f"{money} - trunc({money})"
-    return f"(CAST(trunc({money}) AS HUGEINT) * {FEMTO} + CAST(({fraction}) * {FEMTO} AS HUGEINT))"
+    """A decimal with 15 places as an integer of 1e-15."""
+    return scaled(money, 15)
 
 
 def money(integer: str) -> str:

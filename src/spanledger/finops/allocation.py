@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spanledger.errors import PlanError
-from spanledger.finops._cells import cells_query, reach
+from spanledger.finops._cells import cells_query, reach, whole
 from spanledger.finops._division import Family, Queries, families
 from spanledger.finops._periods import Given, Period, read_period
 from spanledger.finops._tables import Cells, candidates_table, nothing_spread, pots_table, stated_table
@@ -89,9 +89,10 @@ def _opened(ledger: Asked, plan: Plan, period: Period) -> Statement:
     asked = measures(plan)
     by_day = any(needs_days(plan, pool, period) for pool in plan.pools)
     query = cells_query(plan, period, asked, by_day=by_day)
-    cells = Cells(ledger.sql(query, **reach(plan, period)).to_arrow(), plan, asked)
+    ask, summed = asker(ledger), ledger.sql(query, **reach(plan, period)).to_arrow()
+    cells = Cells(ask(whole(plan, asked, by_day=by_day), cells=summed), plan, asked)
     _refuse_other_currencies(plan, period, cells)
-    return _divided(plan, period, cells, Queries(plan, asked, by_day=by_day), asker(ledger))
+    return _divided(plan, period, cells, Queries(plan, asked, by_day=by_day), ask)
 
 
 def asker(ledger: Asked) -> Ask:

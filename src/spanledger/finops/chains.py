@@ -35,12 +35,12 @@ def runs(ledger: Asked, plan: GivenPlan, period: Given, *, by: str = "workflow")
         f"SELECT {_owner(plan, by)} AS owner, {KEY} AS run, {_sql.charges()} AS charges, sum(basis) AS cost, "
         "count(DISTINCT service_name) AS services, "
         f"sum(CASE WHEN {waste_sql()} <> '{USEFUL}' THEN basis END) AS wasted "
-        f"FROM {routed(plan, within)} WHERE {KEY} IS NOT NULL GROUP BY ALL"
+        f"FROM {routed(plan, within)} WHERE {KEY} IS NOT NULL GROUP BY 1, 2"
     )
     query = (
         "SELECT owner, count(*) AS runs, CAST(sum(charges) AS BIGINT) AS charges, max(services) AS services, "
         f"coalesce({_sql.femtos('sum(cost)')}, 0) AS cost, coalesce({_sql.femtos('max(cost)')}, 0) AS dearest, "
-        f"coalesce({_sql.femtos('sum(wasted)')}, 0) AS wasted FROM ({one_run}) GROUP BY owner ORDER BY cost DESC, owner"
+        f"coalesce({_sql.femtos('sum(wasted)')}, 0) AS wasted FROM ({one_run}) GROUP BY owner ORDER BY 5 DESC, 1"
     )
     found = [_run(by, row) for row in ledger.sql(query, **reach(plan, within)).rows()]
     return View.of(found, total="cost", columns=(by, *RUN))
@@ -81,6 +81,6 @@ def waste(ledger: Asked, plan: GivenPlan, period: Given, *, by: str = "workflow"
         f"SELECT {_owner(plan, by)} AS {_sql.name(by)}, {waste_sql()} AS waste, {_sql.charges()} AS charges, "
         "CAST(coalesce(sum(basis), 0) AS DECIMAL(38, 15)) AS cost, "
         f"{_sql.charges(UNPRICED)} AS unpriced "
-        f"FROM {routed(plan, within)} WHERE {waste_sql()} <> '{USEFUL}' GROUP BY ALL ORDER BY cost DESC, 1, 2"
+        f"FROM {routed(plan, within)} WHERE {waste_sql()} <> '{USEFUL}' GROUP BY 1, 2 ORDER BY cost DESC, 1, 2"
     )
     return View(ledger.sql(query, **reach(plan, within)).to_arrow(), total="cost")

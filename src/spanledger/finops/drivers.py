@@ -38,18 +38,23 @@ class Measure(NamedTuple):
     driver: str
     among: When = ALWAYS
 
-    def sql(self, basis: str) -> str:
-        """The sum, as an integer; `basis` is the column of direct cost."""
-        return f"coalesce({self._sum(basis)}, 0)"
+    @property
+    def places(self) -> int:
+        """The decimal places of what it sums."""
+        return 15 if self.driver == "direct_cost" else 9 if self.driver.startswith("usage.") else 0
 
-    def _sum(self, basis: str) -> str:
-        counted = f"FILTER (WHERE {self.among.sql()})" if self.among.alternatives else ""
+    def sql(self, basis: str) -> str:
+        """The exact sum; `basis` is the column of direct cost."""
+        counted = f" FILTER (WHERE {self.among.sql()})" if self.among.alternatives else ""
+        return f"coalesce(sum({self._of_one(basis)}){counted}, 0)"
+
+    def _of_one(self, basis: str) -> str:
+        """What one charge adds."""
         if self.driver == "direct_cost":
-            return _sql.femtos(f"sum({basis}) {counted}".strip())
+            return basis
         if self.driver.startswith("usage."):
-            unit = _sql.entry("usage", self.driver.partition(".")[2])
-            return f"CAST(sum({unit}) {counted} * 1000000000 AS HUGEINT)"
-        return f"CAST(sum({MEASURES[self.driver]}) {counted} AS HUGEINT)"
+            return _sql.entry("usage", self.driver.partition(".")[2])
+        return MEASURES[self.driver]
 
 
 @dataclass(frozen=True, slots=True)

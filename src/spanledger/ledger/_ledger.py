@@ -24,6 +24,7 @@ from spanledger.ledger._repeats import Looker
 from spanledger.ledger._result import Result
 from spanledger.ledger._rolling import refuse_lost_corrections
 from spanledger.ledger._trace import Trace
+from spanledger.ledger._translate import translated
 from spanledger.ledger.engines import Engine, duckdb, engine_of
 from spanledger.ledger.engines.duckdb import PLAIN, Shape
 
@@ -160,8 +161,9 @@ class Ledger:
         """The answer to SQL of your own, in DuckDB's dialect, over the relations `charges` and `history`.
 
         `charges` is the current view, `history` every row that was ever written. Bind values: `$1`, `$2`, ...
-        `since` and `until` bound the days that are read; rows of those days the query must bound itself. Where Arrow
-        `tables` are given the query is over those, by name, and no charge is read.
+        `since` and `until` bound the days that are read; rows of those days the query must bound itself. Another engine
+        is asked the same by way of sqlglot. Where Arrow `tables` are given the query is over those, by name, in DuckDB,
+        and no charge is read.
 
         Days that were rolled up are refused. With `rolled="skip"` they are left out; with `"include"` the query knows
         that a row of theirs is `charge_count` charges at the midnight of their day: `charges` has only the columns that
@@ -175,9 +177,7 @@ class Ledger:
         def ask(relation: Relation) -> Result:
             if relation.rolled:
                 return self._over_sums(relation, within, query, params)
-            for name, rows in (("charges", relation.current), ("history", relation.history)):
-                self._engine.connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {rows}")
-            return Result(self._engine.query(query, params))
+            return Result(self._answered(relation, query, params))
 
         choices = {"refuse": _rolled.refuse("sql"), "skip": _rolled.skip, "include": _rolled.include}
         return self._reading(ask, within, _chosen(rolled, choices))
@@ -286,14 +286,21 @@ class Ledger:
     def _over_sums(self, relation: Relation, within: Period, query: str, params: Sequence[Any]) -> Result:
         """The answer to SQL over a relation without the columns that rolled-up days do not have."""
         columns = ", ".join(_rolled.columns_of(relation.rolled))
-        self._engine.connection.execute("DROP VIEW IF EXISTS history")
-        self._engine.connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW charges AS SELECT {columns} FROM ({relation.current})"
-        )
+        kept = relation._replace(current=f"SELECT {columns} FROM ({relation.current}) AS kept")
         try:
-            return Result(self._engine.query(query, params), notes=_rolled.notes(relation.rolled))
+            return Result(self._answered(kept, query, params), notes=_rolled.notes(relation.rolled))
         except LedgerError as error:
             raise _rolled.explained(error, relation.rolled, within) from error
+
+    def _answered(self, relation: Relation, query: str, params: Sequence[Any]) -> pa.Table:
+        """The answer to SQL over `charges` and, where no row is a sum, `history`."""
+        if self._other:
+            dialect = self._other.dialect()
+            return self._other.query(translated(query, params, relation, dialect), dialect.params)
+        self._engine.connection.execute("DROP VIEW IF EXISTS history")
+        for name, rows in relation.named().items():
+            self._engine.connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {rows}")
+        return self._engine.query(query, params)
 
     def _reading(
         self, ask: Callable[[Relation], T], within: Period, handling: _rolled.Handling, shape: Shape = PLAIN

@@ -23,6 +23,10 @@ class Relation(NamedTuple):
     currency: str | None = None
     rolled: Days = ()
 
+    def named(self) -> dict[str, str]:
+        """What SQL finds under which name: no `history` where rows are sums, for it is not known any more."""
+        return {"charges": self.current} if self.rolled else {"history": self.history, "charges": self.current}
+
 
 def relation(rows: str, narrow: str, repeats: Repeats) -> Relation:
     """The relation over `rows`; `narrow` is the same rows without `extra`, to look for corrections in.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from spanledger.errors import LedgerError
 from spanledger.ledger._expression import (
@@ -22,6 +22,9 @@ from spanledger.ledger._expression import (
 from spanledger.ledger._fields import UNIT, Field
 from spanledger.ledger._period import Period, moment
 from spanledger.ledger._rolled import WEIGHT
+
+if TYPE_CHECKING:
+    from sqlglot import exp
 
 MEASURES: Final = {
     "charges": "count(*)",
@@ -61,8 +64,15 @@ _COUNTS: Final = frozenset({"charges", "input_tokens", "output_tokens", "unprice
 class Dialect:
     """How one engine writes what engines write differently; this one is DuckDB's. `params` gathers the bound values."""
 
+    sqlglot: ClassVar[str] = "duckdb"
+    """The name that sqlglot has for it."""
+
     def __init__(self) -> None:
         self.params: list[Any] = []
+
+    def mended(self, tree: exp.Expression) -> exp.Expression:
+        """SQL of DuckDB's as a tree, with what sqlglot does not know of this engine put right."""
+        return tree
 
     def bind(self, value: Any) -> str:
         """A placeholder for `value`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,14 +12,25 @@ from spanledger import _schema
 from spanledger._types import COLUMNS
 from spanledger.errors import LedgerError, MissingExtraError
 from spanledger.ledger._sql import Dialect
+from spanledger.ledger._translate import failing, retyped
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from sqlglot import exp
 
-_TYPES: Final = ((bool, "Bool"), (str, "String"), (Decimal, "Decimal(38, 15)"), (datetime, "DateTime64(6)"))
-
+_TYPES: Final = (
+    (bool, "Bool"),
+    (int, "Int64"),
+    (float, "Float64"),
+    (str, "String"),
+    (Decimal, "Decimal(38, 15)"),
+    (datetime, "DateTime64(6)"),
+    (date, "Date32"),
+)
+"""What a parameter is, the first that fits: a `bool` is an `int` too, and a `datetime` a `date`."""
 
 _SETTINGS: Final = {
+    "join_use_nulls": 1,  # what a join does not find is not known
     "output_format_arrow_string_as_string": 1,
     "prefer_column_name_to_alias": 1,  # a name means the column, as everywhere else
     "session_timezone": "'UTC'",
@@ -47,13 +58,35 @@ _NAMES: Final = ", ".join(column.name for column in COLUMNS)
 _STRUCTURE: Final = _quoted(", ".join(f"{column.name} {_KINDS[type(column)]}" for column in COLUMNS))
 
 
+_RETYPED: Final = {
+    "INT128": "Nullable(Decimal(38, 0))",
+    "DATE": "Nullable(Date32)",
+    "TIMESTAMPNTZ": "Nullable(DateTime64(6))",
+}
+_ERROR: Final = "throwIf(materialize(1), {})"
+"""Of a constant it would fail before it is known whether any row comes to it."""
+
+
 class ClickHouseDialect(Dialect):
     """Parameters have types, what may be NULL says so, and a map has no NULL for a missing key."""
+
+    sqlglot = "clickhouse"
+
+    def mended(self, tree: exp.Expression) -> exp.Expression:
+        """Moments have microseconds, and the quotient of whole numbers needs no float."""
+        from sqlglot import exp
+
+        for quotient in list(tree.find_all(exp.IntDiv)):
+            quotient.replace(exp.func("intDiv", quotient.this, quotient.expression, dialect="clickhouse"))
+        return failing(retyped(tree, _RETYPED, "clickhouse"), _ERROR, self.sqlglot)
 
     def bind(self, value: Any) -> str:
         """A placeholder with its type."""
         self.params.append(value)
-        kind = next(sql for python, sql in _TYPES if isinstance(value, python))
+        kind = next((sql for python, sql in _TYPES if isinstance(value, python)), None)
+        if kind is None:
+            msg = f"ClickHouse takes no {type(value).__name__} as a parameter"
+            raise LedgerError(msg)
         return f"{{p{len(self.params)}:{kind}}}"
 
     def pattern(self, value: str) -> str:
@@ -122,4 +155,6 @@ class ClickHouse:
 def _text(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat(" ", timespec="microseconds")
+    if isinstance(value, str):  # is read with escapes
+        return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
     return str(value).lower() if isinstance(value, bool) else str(value)

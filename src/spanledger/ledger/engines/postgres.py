@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,10 +17,12 @@ from spanledger import _schema
 from spanledger._types import COLUMNS
 from spanledger.errors import LedgerError, MissingExtraError
 from spanledger.ledger._sql import Dialect
+from spanledger.ledger._translate import failing, of_known, retyped
 
 if TYPE_CHECKING:
     import psycopg
     import pyarrow as pa
+    from sqlglot import exp
 
 _KINDS: Final = {
     _schema.Text: 'text COLLATE "C"',
@@ -50,6 +53,20 @@ _CHUNK: Final = 1 << 20
 _ALONE: Final = 0x5FA7_1ED6
 """The number of the server's lock under which the tables are made: two that make them at once would both fail."""
 
+_ERROR: Final = "CAST({} || substr(CAST(random() AS text), 1, 0) AS boolean)"
+"""No function of PostgreSQL's fails with a message: what is no boolean does. Of a constant it would fail beforehand."""
+
+_PYTHON: Final = (
+    (bool, "boolean"),
+    (int, "bigint"),
+    (float, "double precision"),
+    (str, "text"),
+    (Decimal, "numeric"),
+    (datetime, "timestamp"),
+    (date, "date"),
+)
+"""What a parameter is, the first that fits: a `bool` is an `int` too, and a `datetime` a `date`."""
+
 _MAPS: Final = {column.name: column for column in COLUMNS if _KINDS[type(column)] == "jsonb"}
 _PLACES: Final = {_schema.MoneyMap: (38, 15), _schema.QuantityMap: (28, 9)}
 _NUMERIC, _JSONB, _TEXTS = 1700, 3802, 1009
@@ -69,6 +86,29 @@ _ARROW: Final = {
 
 class PostgresDialect(Dialect):
     """Maps are JSON, and a function that gives several rows stands beside the table."""
+
+    sqlglot = "postgres"
+
+    def mended(self, tree: exp.Expression) -> exp.Expression:
+        """Entries of maps, integers of 128 bits, and names for subqueries, which releases before 16 ask for."""
+        from sqlglot import exp
+
+        tree = of_known(retyped(failing(tree, _ERROR, self.sqlglot), {"INT128": "DECIMAL(38, 0)"}, self.sqlglot))
+        for entry in list(tree.find_all(exp.Bracket)):
+            if isinstance(entry.this, exp.Column) and entry.this.name in _MAPS:
+                entry.replace(_entry(entry))
+        for first in list(tree.find_all(exp.ArgMin, exp.ArgMax)):
+            _replace_first(first)
+        for number, query in enumerate(tree.find_all(exp.Subquery)):
+            if isinstance(query.parent, exp.From | exp.Join) and not query.alias:
+                query.set("alias", exp.TableAlias(this=exp.to_identifier(f"part_{number}")))
+        return tree
+
+    def bind(self, value: Any) -> str:
+        """A placeholder with its type, which the server else has to guess."""
+        placeholder = super().bind(value)
+        kind = next((sql for python, sql in _PYTHON if isinstance(value, python)), None)
+        return f"CAST({placeholder} AS {kind})" if kind else placeholder
 
     def lookup(self, column: str, key: str) -> str:
         """The value, or NULL where the object has no such key."""
@@ -91,7 +131,7 @@ class Postgres:
     """A server at `address`, such as `postgresql://finance@db/costs`. Needs `psycopg` 3."""
 
     def __init__(self, address: str) -> None:
-        self._address = address
+        self.address = address
 
     def dialect(self) -> Dialect:
         """PostgreSQL's."""
@@ -150,11 +190,31 @@ class Postgres:
         except ImportError as error:
             raise MissingExtraError(error.name or "psycopg", "postgresql") from error
         try:
-            with psycopg.connect(self._address, cursor_factory=psycopg.RawCursor) as connection:
+            with psycopg.connect(self.address, cursor_factory=psycopg.RawCursor) as connection:
                 yield connection
         except psycopg.Error as error:
             msg = f"the ledger cannot answer: {error}"
             raise LedgerError(msg) from error
+
+
+def _replace_first(first: exp.ArgMin | exp.ArgMax) -> None:
+    """The first of all values in order, where others have an aggregate for it; each has a filter by now."""
+    from sqlglot import exp
+
+    by = exp.Ordered(this=first.expression, desc=isinstance(first, exp.ArgMax), nulls_first=False)
+    every = exp.ArrayAgg(this=exp.Order(this=first.this, expressions=[by]))
+    chosen = exp.Filter(this=every, expression=first.parent.expression)
+    first.parent.replace(exp.Bracket(this=exp.Paren(this=chosen), expressions=[exp.Literal.number(0)]))
+
+
+def _entry(bracket: exp.Bracket) -> exp.Expression:
+    """The value of a key: text, or the amount that it says."""
+    from sqlglot import exp
+
+    key = bracket.expressions[0]
+    text = exp.Paren(this=exp.JSONExtractScalar(this=bracket.this, expression=key, only_json_types=True))
+    places = _PLACES.get(type(_MAPS[bracket.this.name]))
+    return exp.cast(text, f"DECIMAL{places}") if places else text
 
 
 def name_of(path: Path) -> str:

@@ -10,9 +10,11 @@ from spanledger import _schema
 from spanledger._types import COLUMNS
 from spanledger.errors import LedgerError, MissingExtraError
 from spanledger.ledger._sql import Dialect
+from spanledger.ledger._translate import failing, of_known, retyped
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from sqlglot import exp
 
 _KINDS: Final = {
     _schema.Text: "STRING",
@@ -31,7 +33,14 @@ _SCHEMA: Final = ", ".join(f"{column.name} {_KINDS[type(column)]}" for column in
 
 
 class SparkDialect(Dialect):
-    """Names in backticks, parameters by name."""
+    """Names in backticks, parameters by name, and no integer of 128 bits."""
+
+    sqlglot = "spark"
+
+    def mended(self, tree: exp.Expression) -> exp.Expression:
+        """An exact decimal where DuckDB has 128 bits."""
+        tree = failing(tree, "CAST(raise_error({}) AS BOOLEAN)", self.sqlglot)
+        return of_known(retyped(tree, {"INT128": "DECIMAL(38, 0)"}, self.sqlglot))
 
     def bind(self, value: Any) -> str:
         """A named placeholder."""

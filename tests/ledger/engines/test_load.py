@@ -8,7 +8,7 @@ import sys
 from datetime import date
 
 import pytest
-from tests.ledger._servers import wait_until
+from tests.ledger.engines._servers import wait_until
 
 from spanledger import Ledger
 from spanledger.cli import main
