@@ -1,16 +1,20 @@
 """Websockets: each response is one charge, read from the events that the SDK decodes."""
 
 import gc
+import importlib
 import json
 import subprocess
 import sys
 import threading
+import types
+from decimal import Decimal
 
 import openai
 import pytest
 from websockets.sync.server import serve
 
 import spanledger
+from spanledger.providers import _realtime
 
 # The SDK connects in a way that newer websockets announce the end of.
 pytestmark = pytest.mark.filterwarnings("ignore:connect\\(\\) must be used:DeprecationWarning")
@@ -253,6 +257,79 @@ def test_events_that_are_broken_are_the_applications_to_see_only(talk, client, c
     assert [(charge.operation, charge.cost_status, charge.usage) for charge in charges] == [
         ("chat", "unknown", None)
     ] * 3
+
+
+TRANSLATING = [
+    {
+        "type": "session.created",
+        "event_id": "1",
+        "session": {"id": "sess_1", "type": "translation", "model": "gpt-realtime-translate", "audio": {}},
+    },
+    {"type": "session.output_transcript.delta", "event_id": "2", "delta": "hola", "elapsed_ms": 30000},
+    {"type": "session.output_transcript.delta", "event_id": "3", "delta": "a", "elapsed_ms": 60000},
+    {"type": "session.output_transcript.delta", "event_id": "4", "delta": "todos", "elapsed_ms": None},
+]
+CLOSED = {"type": "session.closed", "event_id": "5"}
+
+
+@pytest.mark.parametrize(
+    ("events", "status", "source", "cost_status"),
+    [([*TRANSLATING, CLOSED], "ok", "estimated", "estimated"), (TRANSLATING, "aborted", "partial", "partial")],
+)
+def test_a_translation_is_billed_by_the_second(  # noqa: PLR0913, PLR0917
+    talk, client, charges, events, status, source, cost_status
+):
+    talk.events = events
+    with client.realtime.translations.connect(model="gpt-realtime-translate") as connection:
+        for _ in events:
+            connection.recv()
+    (charge,) = charges
+    assert (charge.usage, charge.usage_source, charge.status) == ({"audio_seconds": 60}, source, status)
+    assert (charge.cost_status, charge.list_cost) == (cost_status, Decimal("0.034"))
+    assert (charge.operation, charge.response_id) == ("transcription", "sess_1")
+
+
+def test_a_translation_that_said_nothing_is_of_unknown_cost(talk, client, charges):
+    talk.events = TRANSLATING[:1]
+    with client.realtime.translations.connect(model="gpt-realtime-translate") as connection:
+        connection.recv()
+    assert [(charge.usage, charge.cost_status, charge.list_cost) for charge in charges] == [(None, "unknown", None)]
+
+
+def connection_classes():
+    """Every connection class of the SDK, sync and async, whose connection a test of its own need not open."""
+    for name in _realtime.MODULES:
+        try:
+            module = importlib.import_module(f"{_realtime.RESOURCES}.{name}")
+        except ModuleNotFoundError:
+            continue
+        for kind in vars(module).values():
+            if isinstance(kind, type) and "parse_event" in vars(kind):
+                yield pytest.param(kind, id=f"{name}.{kind.__name__}")
+
+
+COMPLETED = {
+    "type": "response.completed",
+    "sequence_number": 2,
+    "response": {"id": "resp_1", "object": "response", "status": "completed", "output": [], "usage": PLAIN},
+}
+ENDINGS = {
+    "responses": (COMPLETED, {"input": 11, "output": 7}),
+    "live": (
+        {"type": "session.closed", "event_id": "4", "reason": "expired", "usage": {"seconds": 45}},
+        {"audio_seconds": 45},
+    ),
+    "translations": ({"type": "session.closed", "event_id": "4"}, None),
+    "realtime": (done("resp_1"), UNITS),
+}
+
+
+@pytest.mark.parametrize("kind", list(connection_classes()))
+def test_the_events_that_each_connection_class_decodes_are_charged(kind, charges):
+    event, units = next(ENDINGS[word] for word in ENDINGS if word in kind.__module__)
+    connection = kind(types.SimpleNamespace(close=lambda: None))
+    assert connection.parse_event(json.dumps(event)).type == event["type"]
+    assert [charge.usage for charge in charges] == [units]
 
 
 def test_a_wrapped_client_only(talk, tmp_path):

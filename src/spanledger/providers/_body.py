@@ -11,6 +11,7 @@ import orjson
 
 from spanledger import _faults
 from spanledger._call import Metered, Tally
+from spanledger.providers import _aws_events
 
 LARGEST_BODY: Final = 64 * 2**20
 """A JSON body that the application reads as bytes is gathered up to this size."""
@@ -169,6 +170,8 @@ def _tee(response: Any, tally: Tally) -> None:
 
 def _reader_for(content_type: str, tally: Tally) -> Callable[[bytes], None] | None:
     api = tally.call.api
+    if content_type.startswith(_aws_events.CONTENT_TYPE):
+        return _aws_events.FrameReader(tally).feed
     text = tally.call.stream and "json" not in content_type and api.decode is None
     if content_type.startswith("text/event-stream") or api.lines or text:
         reader = LineReader(tally, b"" if api.lines else b"data:")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -27,6 +28,7 @@ from spanledger.providers._reading import (
     Reading,
     Request,
     State,
+    as_count,
     dig,
     keep,
     text,
@@ -65,7 +67,35 @@ def read_live(state: State, request: Request) -> Reading:
     return Reading(usage, response_model=model, response_id=text(state.get("id")), context=request.context)
 
 
+UNTOLD: Final = "a translation reports no usage: its length is that of its transcript"
+
+
+def fold_translation(state: State, event: Body) -> None:
+    """An event of a translation session: how far its transcript has come is the only measure in any of them."""
+    if isinstance(event.get("session"), dict):
+        keep(state, event["session"], "id", "model")
+    elapsed = as_count(event.get("elapsed_ms"))
+    if elapsed is not None:
+        state["elapsed_ms"] = max(elapsed, state.get("elapsed_ms", 0))
+    if event.get("type") == "session.closed":
+        state["_done"] = True
+
+
+def read_translation(state: State, request: Request) -> Reading:
+    """The reading of a translation session, which is billed by the second of sound."""
+    elapsed = state.get("elapsed_ms")
+    return Reading(
+        None if elapsed is None else _openai_audio.of_seconds(Decimal(elapsed) / 1000),
+        response_model=text(state.get("model")) or request.model,
+        response_id=text(state.get("id")),
+        context=request.context,
+        usage_source="estimated" if state.get("_done") else "partial",
+        note=UNTOLD,
+    )
+
+
 LIVE: Final = Api("live", "chat", fold_live, read_live)
+TRANSLATION: Final = Api("realtime.translation", "transcription", fold_translation, read_translation)
 TRANSCRIPTION: Final = Api(
     "realtime.transcription", "transcription", _openai_audio.fold_audio, _openai_audio.read_transcript
 )
@@ -140,6 +170,9 @@ def _learn(session: Session, event: Body) -> None:
     session.model = text(dig(described, ("model",))) or session.model
     for path in (("audio", "input", "transcription", "model"), ("input_audio_transcription", "model")):
         session.transcriber = text(dig(described, path)) or session.transcriber
+    if dig(described, ("type",)) == "translation" and TRANSLATION.name not in session.over:
+        tally = session.begin(TRANSLATION.name, TRANSLATION, session.model)
+        tally.fold(tally.state, event)
 
 
 def _respond(session: Session, event: Body) -> None:
@@ -164,11 +197,18 @@ def _transcribe(session: Session, event: Body) -> None:
 
 def _live(session: Session, event: Body) -> None:
     _learn(session, event)
-    if LIVE.name not in session.over:
-        tally = session.begin(LIVE.name, LIVE, session.model)
+    api = TRANSLATION if TRANSLATION.name in session.open else LIVE
+    if api.name not in session.over:
+        tally = session.begin(api.name, api, session.model)
         tally.fold(tally.state, event)
         if tally.complete:
-            session.end(LIVE.name)
+            session.end(api.name)
+
+
+def _translate(session: Session, event: Body) -> None:
+    tally = session.open.get(TRANSLATION.name)
+    if tally is not None:  # the transcript of a Live session has events of the same name
+        tally.fold(tally.state, event)
 
 
 def _delegated(session: Session, event: Body) -> None:
@@ -193,6 +233,8 @@ HANDLERS: Final[Mapping[str, Callable[[Session, Body], None]]] = {
     "session.started": _live,
     "session.usage.updated": _live,
     "session.closed": _live,
+    "session.input_transcript.delta": _translate,
+    "session.output_transcript.delta": _translate,
     "response.event": _delegated,
 }
 """The events that matter, of every protocol; all others, such as those that carry sound, are not decoded again."""
