@@ -277,5 +277,5 @@ class Tally:
 
     @property
     def complete(self) -> bool:
-        """Whether the event has come after which nothing billable follows."""
-        return bool(self.state.get("_done")) or not self.call.stream
+        """Whether the event has come after which nothing billable follows; a whole answer is one."""
+        return bool(self.state.get("_done", not self.call.stream))

@@ -26,6 +26,9 @@ from spanledger._types import Charge, Priced, Row, Sink, Spans, Usage
 from spanledger.providers import hooks
 from spanledger.providers._reading import Origin, Reading
 
+IDS: Final = frozenset({"_request_id"})
+"""What is known of an answer besides its body."""
+
 
 class Meter:
     """Books charges to sinks, under the tags and names of this process."""
@@ -64,8 +67,7 @@ class Meter:
         for reading in call.api.readings(tally):
             if reading.usage is None and (tally.error is not None or "_error" in tally.state):
                 reading = without_usage(tally, reading)  # noqa: PLW2901 -- what is settled is one reading
-            missing = call.stream and (reading.usage is None or not tally.complete)
-            self._settle(tally, _completed(tally, reading) if missing else reading)
+            self._settle(tally, _completed(tally, reading) if _misses(tally, reading) else reading)
 
     def _settle(self, tally: Tally, reading: Any) -> None:
         call, origin = tally.call, reading.origin
@@ -227,16 +229,23 @@ def _continued(origin: Origin) -> Row:
     return row
 
 
+def _misses(tally: Tally, reading: Reading) -> bool:
+    """Whether a stream has not reported its usage, or nothing could be read of a whole answer."""
+    if tally.call.stream:
+        return reading.usage is None or not tally.complete
+    return reading.usage is None and not tally.state.keys() - IDS
+
+
 def _completed(tally: Tally, reading: Reading) -> Reading:
-    """With an estimate of what a stream did not report; without one, should that fail."""
+    """With an estimate of what was not reported; without one, should that fail."""
     return _faults.guarded("estimate what a stream did not report", reading)(_estimated)(tally, reading)
 
 
 def _estimated(tally: Tally, reading: Reading) -> Reading:
     """The estimator loads on first need, which may be at the end of the process."""
-    from spanledger._unreported import completed
+    from spanledger._unreported import completed, unreadable
 
-    return completed(tally, reading)
+    return (completed if tally.call.stream else unreadable)(tally, reading)
 
 
 def _price(tally: Tally, reading: Any, row: Row) -> Priced:

@@ -1,5 +1,7 @@
 """The tokens of a stream that ended, or was broken off, before its usage came: estimated from the text of both sides.
 
+So are those of a whole answer that came and could not be read.
+
 Text is read where the application and the SDK hold it anyway, counted, and forgotten. Images, audio and files are never
 estimated from their length: a request with some is a lower bound.
 """
@@ -19,9 +21,9 @@ from spanledger.providers._reading import Reading
 
 APIS: Final = frozenset(
     {"chat.completions", "completions", "responses", "messages", "complete", "generateContent", "interactions"}
-    | {"converse_stream", "invoke_model_with_response_stream"}
+    | {"converse", "converse_stream", "invoke_model_with_response_stream"}
 )
-"""Endpoints whose request is the whole prompt and whose stream is text."""
+"""Endpoints whose request is the whole prompt and whose answer is text."""
 
 PROMPT: Final = (
     *("messages", "prompt", "input", "inputText", "message", "chat_history", "contents"),
@@ -71,6 +73,13 @@ HIDDEN: Final = re.compile(r"(?:^|[/.])(?:o[1-9]\b|gpt-[5-9])|gemini-(?:2\.5|[3-
 """Models that bill reasoning which no stream shows."""
 
 
+LOWER_BOUNDS: Final = {
+    True: "the stream was broken off: a lower bound",
+    False: "the answer could not be read: a lower bound",
+}
+"""Why an estimate is a lower bound, for a stream and for a whole answer."""
+
+
 class Prompt(NamedTuple):
     """The text of a request, and what of it is no text."""
 
@@ -105,6 +114,16 @@ def said(tally: Tally) -> str:
     return "".join(_texts(tally.state.get("_text"), []))
 
 
+def unreadable(tally: Tally, reading: Reading) -> Reading:
+    """The reading of a whole answer of which nothing could be read: it has cost its prompt, at least."""
+    if tally.call.api.name not in APIS or reading.note or not reading.billed:
+        return reading
+    tally.state["_done"] = False
+    if tally.how == "read":
+        tally.state["_error"] = "JSONDecodeError"
+    return completed(tally, reading)
+
+
 def _input(prompt: Prompt, model: str) -> Estimate:
     found = estimate(prompt.text, model)
     request, message = FRAMES[family_of(model)[0]]
@@ -120,7 +139,7 @@ def _without(prompt: Prompt | None, model: str) -> list[str]:
 def _note(tally: Tally, output: Estimate, prompt: Prompt | None, without: list[str]) -> str:
     """Why the numbers are no more than an estimate, and by what."""
     what = "tokens" if prompt is not None else "output tokens"
-    how = "the stream ended before its usage" if tally.complete else "the stream was broken off: a lower bound"
+    how = "the stream ended before its usage" if tally.complete else LOWER_BOUNDS[tally.call.stream]
     left_out = f"; without {' and '.join(without)}" if without else ""
     return f"estimated {what} ({output.estimator}): {how}{left_out}"
 

@@ -6,6 +6,8 @@ import anthropic
 import openai
 import pytest
 
+from spanledger._estimate import estimate
+
 USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
 UNITS = {"input": 11, "output": 7}
 CHAT = {
@@ -86,7 +88,9 @@ def test_a_streaming_response_that_is_not_read_is_still_a_charge(canned, client,
     canned.answer(CHAT)
     with client.chat.completions.with_streaming_response.create(**ASK) as response:
         assert response.status_code == 200
-    assert [(charge.usage, charge.cost_status) for charge in charges] == [(None, "unknown")]
+    (charge,) = charges
+    assert (charge.status, charge.usage_source, charge.response_id) == ("aborted", "partial", None)
+    assert (charge.input_tokens, charge.output_tokens) == (estimate("hi", "gpt-5-mini").tokens + 7, 0)
 
 
 @pytest.mark.parametrize("parse", [True, False])
