@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -106,7 +107,21 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def read_from_bucket(tmp_path: Path) -> Callable[[], list[str]]:
+    """Says which objects the S3 server has given out since it was asked last, in its own words."""
+    log, seen = tmp_path / "s3.log", 0
+
+    def read() -> list[str]:
+        nonlocal seen
+        lines = log.read_text().splitlines()
+        fresh, seen = lines[seen:], len(lines)
+        return [found[1] for line in fresh if (found := re.search(r'"GET /finance/(ledger/\S+) HTTP', line))]
+
+    return read
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     """The address of a bucket at an S3 server on loopback."""
     pytest.importorskip("moto.server")
     s3fs = pytest.importorskip("s3fs")
@@ -120,7 +135,8 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     for name, value in {**named, "AWS_DEFAULT_REGION": "us-east-1"}.items():
         monkeypatch.setenv(name, value)
     command = [sys.executable, "-m", "moto.server", "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    log = tmp_path / "s3.log"
+    with log.open("wb") as out, subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=out) as server:
         while not listens(port):
             time.sleep(0.1)
         boto3.client("s3").create_bucket(Bucket="finance")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from datetime import date
 
 import pytest
+from tests.ledger.engines._servers import wait_until
 
 from spanledger import Ledger
 from spanledger.cli import main
@@ -75,6 +79,51 @@ def test_many_hosts_ship_into_one_bucket_and_it_is_asked_as_any_ledger(ledger, w
     assert ship(ledger.path, bucket).files == 0
     days = {one["day"].day: one["charges"] for one in Ledger(bucket).cost("day")}
     assert days == {23: 1, 24: 2, 25: 1}
+
+
+def test_a_question_to_some_days_reads_the_objects_of_these_days_and_once(
+    ledger, write_segment, row, bucket, read_from_bucket
+):
+    fill(ledger, write_segment, row, days=range(1, 29))
+    ship(ledger.path, bucket)
+    there, _ = Ledger(bucket), read_from_bucket()
+    asked = {"since": "2026-11-15", "until": "2026-11-22"}
+    assert there.cost(**asked).rows()[0]["charges"] == 7
+    assert sorted({day_in(name) for name in read_from_bucket()}) == [f"2026-11-{day}" for day in range(15, 22)]
+    assert there.cost(**asked).rows()[0]["charges"] == 7
+    assert there.cost("day", since="2026-11-20", until="2026-11-23").rows()[-1]["charges"] == 1
+    assert [day_in(name) for name in read_from_bucket()] == ["2026-11-22"]
+    fill(ledger, write_segment, row, days=[16])
+    compact(ledger.path, today=date(2026, 12, 1))
+    ship(ledger.path, bucket)
+    read_from_bucket()
+    assert there.cost(**asked).rows()[0]["charges"] == 8
+    assert [day_in(name) for name in read_from_bucket()] == ["2026-11-16"]
+
+
+def test_a_shipment_that_is_killed_goes_on_where_it_stopped(ledger, write_segment, row, bucket):
+    import boto3
+
+    fill(ledger, write_segment, row, days=range(1, 29))
+    command = [sys.executable, "-c", "import sys; from spanledger.cli import main; sys.exit(main())", "ship"]
+
+    def objects():
+        found = boto3.client("s3").list_objects_v2(Bucket="finance", Prefix="ledger/charges/")
+        return found["KeyCount"]
+
+    for many in (1, 6):
+        with subprocess.Popen([*command, str(ledger.path), bucket]) as process:
+            wait_until(lambda many=many: objects() >= many, "nothing is shipped")
+            process.kill()
+        assert process.returncode == -signal.SIGKILL
+    done = ship(ledger.path, bucket)
+    assert done.there >= 6
+    assert (done.files + done.there, objects()) == (28, 28)
+    assert Ledger(bucket).cost("day").rows() == ledger.cost("day").rows()
+
+
+def day_in(name):
+    return name.partition("date%3D")[2][:10] or name.partition("date=")[2][:10]
 
 
 def test_a_place_that_has_none_or_is_not_known_is_named(ledger, write_segment, row, tmp_path):

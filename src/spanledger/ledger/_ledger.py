@@ -18,7 +18,7 @@ from spanledger.ledger._facts import Facts
 from spanledger.ledger._fields import Field, dimensions, resolve, tags_of
 from spanledger.ledger._files import Files, scan
 from spanledger.ledger._health import Health, health
-from spanledger.ledger._period import Period, When, duration, period
+from spanledger.ledger._period import ALWAYS, Period, When, duration, period
 from spanledger.ledger._relation import EXTRA, Relation, portable, relation
 from spanledger.ledger._repeats import Looker
 from spanledger.ledger._result import Result
@@ -45,7 +45,9 @@ class Ledger:
     `where` is an expression such as `team = 'growth' and status in ('error', 'aborted')`, or a mapping of field to
     value, list of values or `None`. `since`, `until` (not included) and `last` (`30d`, `12h`) bound `started_at`, UTC.
     Answers show the current view: a charge that was written twice counts once, and a corrected one as corrected.
-    `engine` is `duckdb`, or for the sealed half `clickhouse`, `spark` or an `Engine`: `cost` and `charges` run there.
+    `engine` is `duckdb`, or for the sealed half `clickhouse`, `spark`, an address of `spark://` or `postgresql://`, or
+    an `Engine`: every question is asked there. `path` may be where a ledger was shipped to, `s3://...`: then the days of
+    a question are copied here before it is asked.
     `memory` is how much DuckDB may take before it goes on on disk: a part of what there is, or `2GB`.
     Raises `LedgerError` that names the field or file that is wrong, `MissingExtraError` without DuckDB.
     """
@@ -53,7 +55,7 @@ class Ledger:
     def __init__(
         self, path: str | os.PathLike[str], engine: str | Engine = "duckdb", memory: str = duckdb.MEMORY
     ) -> None:
-        self.path = _local(os.fspath(path))
+        self.path, self._source = _located(os.fspath(path))
         self._engine = duckdb.DuckDB(memory=memory)
         self._other = None if engine == "duckdb" else engine_of(engine) if isinstance(engine, str) else engine
         self._repeats = Looker(self._engine)
@@ -274,6 +276,7 @@ class Ledger:
 
     def health(self) -> Health:
         """Torn and corrupt lines by segment, and what processes reported to have lost."""
+        self._files(ALWAYS)
         return health(self.path)
 
     def __repr__(self) -> str:
@@ -313,9 +316,9 @@ class Ledger:
             files, days = _handled(files, _rolled.in_period(files, facts, within), within, handling)
             return ask(self._relation(files, scratch, days, shape))
 
-        return self._retried(over)
+        return self._retried(over, within)
 
-    def _retried(self, ask: Callable[[Files, Scratch], T]) -> T:
+    def _retried(self, ask: Callable[[Files, Scratch], T], within: Period = ALWAYS) -> T:
         """Asks over the files of this moment, and once more where a sealing process has replaced one meanwhile."""
         with ExitStack() as stack:
 
@@ -323,13 +326,21 @@ class Ledger:
                 return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spanledger-")))
 
             for _ in range(_TRIES):
-                files = scan(self.path)
+                files = self._files(within)
                 try:
                     return ask(files, scratch)
                 except (LedgerError, FileNotFoundError):
                     if scan(self.path) == files:
                         raise
-            return ask(scan(self.path), scratch)
+            return ask(self._files(within), scratch)
+
+    def _files(self, within: Period) -> Files:
+        """The files of this moment; of a ledger elsewhere, those of the period are here by then."""
+        if self._source:
+            from spanledger.ledger._ship import fetch
+
+            fetch(self._source, self.path, within=within)
+        return scan(self.path)
 
     @property
     def _asked(self) -> Engine | duckdb.DuckDB:
@@ -392,10 +403,11 @@ def _one_currency(costs: Result, by: Sequence[Field]) -> Result:
     return costs.select([name for name in costs.columns if name != "currency"])
 
 
-def _local(address: str) -> Path:
-    """The directory of a ledger: itself, or a copy, brought up to date now, of one that was shipped elsewhere."""
+def _located(address: str) -> tuple[Path, str | None]:
+    """The directory of a ledger, and where it was shipped to if it is a copy of what stands elsewhere."""
     if "://" not in address:
-        return Path(address)
-    from spanledger.ledger._ship import cache_of, fetch
+        return Path(address), None
+    from spanledger.ledger._ship import cache_of, shipped_at
 
-    return fetch(address, cache_of(address))
+    shipped_at(address)
+    return cache_of(address), address

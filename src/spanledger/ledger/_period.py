@@ -21,6 +21,10 @@ class Period(NamedTuple):
     until: datetime | None = None
 
 
+ALWAYS: Final = Period()
+"""All of time."""
+
+
 def period(since: When = None, until: When = None, last: str | timedelta | None = None) -> Period:
     """The period of a question. Raises `LedgerError` where it cannot be read or ends before it begins."""
     if last is not None and since is not None:

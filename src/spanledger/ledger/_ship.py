@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from spanledger._ids import uuid7
 from spanledger.errors import LedgerError, MissingExtraError
-from spanledger.ledger._files import OPEN, SEALED, scan
+from spanledger.ledger._files import OPEN, SEALED, Files, Sealed, day_of, scan
+from spanledger.ledger._period import ALWAYS, Period
 from spanledger.ledger.engines.duckdb import DuckDB
 
 
@@ -51,22 +52,38 @@ def ship(root: Path, destination: str, options: dict[str, Any] | None = None) ->
     return Shipped(files, sent, len(sealed) - files, len(gone))
 
 
-def fetch(source: str, root: Path, options: dict[str, Any] | None = None) -> Path:
+def fetch(source: str, root: Path, options: dict[str, Any] | None = None, within: Period = ALWAYS) -> Path:
     """The other way: brings what stands at `source` up to date in the directory `root`, and returns that.
 
-    Files that are no longer at the source were merged or sealed there, and go here too.
+    Sealed files of other days than those `within` stay where they are. Files that are no longer at the source were
+    merged or sealed there, and go here too.
+    """
+    filesystem, base, sizes = shipped_at(source, options)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    bring(filesystem, base, root, {name: size for name, size in sizes.items() if _concerns(root / name, within)})
+    here = scan(root)
+    for path in (*(file.path for file in here.sealed), *(segment.path for segment in here.open)):
+        if _name(root, path) not in sizes:
+            path.unlink()
+    return root
+
+
+def shipped_at(source: str, options: dict[str, Any] | None = None) -> tuple[Any, str, dict[str, int]]:
+    """What stands at `source`: the file system, the path in it, and files with their sizes. One listing, no reading.
+
+    Raises `LedgerError` where nothing does.
     """
     filesystem, base = place_of(source, options)
     sizes = sizes_at(filesystem, base)
     if not sizes:
         msg = f"{source}: there is no shipped ledger here; `spanledger ship LEDGER {source}` puts one"
         raise LedgerError(msg)
-    bring(filesystem, base, root, sizes)
-    here = scan(root)
-    for path in (*(file.path for file in here.sealed), *(segment.path for segment in here.open)):
-        if _name(root, path) not in sizes:
-            path.unlink()
-    return root
+    return filesystem, base, sizes
+
+
+def _concerns(path: Path, within: Period) -> bool:
+    """Whether a file may have charges of the period: an open segment may have any."""
+    return path.suffix != ".parquet" or bool(Files((), (Sealed(path, day_of(path.parent)),)).within(within).sealed)
 
 
 def bring(filesystem: Any, base: str, root: Path, sizes: Mapping[str, int]) -> None:

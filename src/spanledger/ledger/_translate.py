@@ -26,10 +26,14 @@ def translated(query: str, params: Sequence[Any], relation: Relation, dialect: D
 
     Raises `LedgerError` where the text is no SQL of DuckDB's, `MissingExtraError` without sqlglot.
     """
-    text = _written(query, params, dialect)
-    found = _WITH.match(text)
+    return over(relation, _written(query, params, dialect))
+
+
+def over(relation: Relation, query: str) -> str:
+    """A query of the engine's own with `charges` and `history` before it."""
+    found = _WITH.match(query)
     recursive = " RECURSIVE" if found and found[1] else ""
-    rest = f", {text[found.end() :]}" if found else f" {text}"
+    rest = f", {query[found.end() :]}" if found else f" {query}"
     views = ", ".join(f"{name} AS ({rows})" for name, rows in relation.named().items())
     return f"WITH{recursive} {views}{rest}"
 
