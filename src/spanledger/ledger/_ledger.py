@@ -46,8 +46,8 @@ class Ledger:
     value, list of values or `None`. `since`, `until` (not included) and `last` (`30d`, `12h`) bound `started_at`, UTC.
     Answers show the current view: a charge that was written twice counts once, and a corrected one as corrected.
     `engine` is `duckdb`, or for the sealed half `clickhouse`, `spark`, an address of `spark://` or `postgresql://`, or
-    an `Engine`: every question is asked there. `path` may be where a ledger was shipped to, `s3://...`: then the days of
-    a question are copied here before it is asked.
+    an `Engine`: every question is asked there. `path` may be where a ledger was shipped to, `s3://...`: the days of a
+    question are copied here before it is asked.
     `memory` is how much DuckDB may take before it goes on on disk: a part of what there is, or `2GB`.
     Raises `LedgerError` that names the field or file that is wrong, `MissingExtraError` without DuckDB.
     """
