@@ -9,6 +9,10 @@ from decimal import Decimal
 import orjson
 import pytest
 
+from spanledger._types import Charge
+from spanledger.ledger._verify import verify
+from spanledger.sinks.ledger import LedgerSink
+
 
 def total(ledger, **asked):
     (answer,) = ledger.cost(**asked).rows()
@@ -23,6 +27,22 @@ def test_a_torn_last_line_is_skipped_and_counted(ledger, write_segment, row):
     assert (health.charges, health.torn, health.corrupt) == (1, 1, 0)
     assert health.segments[path.name].torn == 1
     assert path.name in str(health)
+
+
+def test_a_line_that_a_living_process_has_not_finished_is_no_fault_until_it_is_gone(ledger, row):
+    sink = LedgerSink(ledger.path)
+    sink.book(Charge(row()))
+    line = orjson.dumps(row()) + b"\n"
+    with sink.segment.open("ab", buffering=0) as file:
+        file.write(line[:-40])
+        assert total(ledger) == (1, Decimal("0.01"))
+        assert (ledger.health().charges, ledger.health().torn, ledger.health().ok) == (1, 0, True)
+        assert verify(ledger.path).notes == ()
+        file.write(line[-40:-20])
+        sink.close()
+        assert (ledger.health().charges, ledger.health().torn) == (1, 1)
+        file.write(line[-20:])
+    assert (ledger.health().charges, ledger.health().torn) == (2, 0)
 
 
 @pytest.mark.parametrize(

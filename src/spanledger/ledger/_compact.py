@@ -13,6 +13,7 @@ from typing import Final
 
 from spanledger._ids import uuid7
 from spanledger.ledger import _parquet
+from spanledger.ledger._damage import named
 from spanledger.ledger._files import OPEN, SEALED, day_of
 from spanledger.ledger._locks import held, sync
 from spanledger.ledger._rolled import PREFIX
@@ -45,7 +46,8 @@ def _merge(database: DuckDB, root: Path, folder: Path, scratch: Path, at_least: 
     if len(files) < at_least:
         return gone
     beside = scratch / "merged.parquet"
-    _parquet.write_merged(database, files, beside, standing(database, files))
+    with named(database, files):
+        _parquet.write_merged(database, files, beside, standing(database, files))
     publish(beside, folder / f"{DAY}{uuid7()}.parquet")
     return gone + finish(database, folder)
 

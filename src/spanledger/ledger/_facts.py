@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -34,7 +35,7 @@ class Facts(NamedTuple):
         Raises `LedgerError` that names the file where that is damaged.
         """
         corrections = said.get("corrections", "")
-        replaces, alike = (tuple(filter(None, said.get(key, "").split("/"))) for key in ("replaces", "alike"))
+        replaces, alike = (_names(path, key, said.get(key, "")) for key in ("replaces", "alike"))
         tags = _tags(path, said["tags"]) if "tags" in said else None
         count = int(corrections) if corrections.isdecimal() else None
         return cls(replaces, count, tags, alike, said.get("currency"), told_by(path, said))
@@ -60,12 +61,28 @@ class Facts(NamedTuple):
         )
 
 
+_NAMES: Final = {"replaces": re.compile(r"[^/\0]+\.parquet"), "alike": re.compile("(contracted|effective)_cost")}
+_COPY: Final = re.compile("(tag_[a-z0-9_]+)?")
+"""What a footer may say, and no more: it may be forged, and names of columns stand in SQL."""
+
+
+def _names(path: Path, key: str, text: str) -> tuple[str, ...]:
+    names = tuple(filter(None, text.split("/")))
+    if wrong := [name for name in names if not _NAMES[key].fullmatch(name)]:
+        msg = f"{path}: its footer says {wrong[0]!r} under {key}, which is no such name: restore it from a copy"
+        raise LedgerError(msg)
+    return names
+
+
 def _tags(path: Path, text: str) -> Mapping[str, str]:
     try:
-        return {str(tag): str(column) for tag, column in orjson.loads(text).items()}
-    except (ValueError, AttributeError) as error:
-        msg = f"{path}: its footer does not say which tags it has ({error}): restore it from a copy"
-        raise LedgerError(msg) from error
+        tags = {str(tag): str(column) for tag, column in orjson.loads(text).items()}
+    except (ValueError, AttributeError):
+        tags = {"": text}
+    if wrong := [column for column in tags.values() if not _COPY.fullmatch(column)]:
+        msg = f"{path}: its footer says {wrong[0]!r} under tags, which is no such name: restore it from a copy"
+        raise LedgerError(msg)
+    return tags
 
 
 NO_FACTS: Final[Mapping[Path, Facts]] = {}

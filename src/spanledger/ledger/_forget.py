@@ -19,6 +19,7 @@ from spanledger._ids import uuid7
 from spanledger.errors import LedgerError
 from spanledger.ledger import _parquet
 from spanledger.ledger._compact import DAY, finish, standing
+from spanledger.ledger._damage import named
 from spanledger.ledger._files import QUARANTINE, Sealed, raw_lines, scan
 from spanledger.ledger._locks import held
 from spanledger.ledger._period import Period
@@ -85,12 +86,11 @@ def _rewrite(database: DuckDB, file: Sealed, scratch: Path, field: str, value: s
         if not mine:
             msg = f"forget: {file.path.parent} is being merged by another process; try again"
             raise LedgerError(msg)
-        names = _names(database, file.path, field, value)
-        ((count,),) = database.connection.execute(
-            f"SELECT count(*) FROM {parquet([file.path])} WHERE {names}"
-        ).fetchall()
-        if count:
-            _replace(database, file.path, scratch, names)
+        with named(database, [file.path]):
+            names = _names(database, file.path, field, value)
+            ((count,),) = database.rows(f"SELECT count(*) FROM {parquet([file.path])} WHERE {names}")
+            if count:
+                _replace(database, file.path, scratch, names)
         return int(count)
 
 
@@ -104,8 +104,7 @@ def _names(database: DuckDB, path: Path, field: str, value: str) -> str:
 
 
 def _columns(database: DuckDB, path: Path) -> set[str]:
-    described = database.connection.execute(f"DESCRIBE SELECT * FROM {parquet([path])}").fetchall()
-    return {name for name, *_ in described}
+    return {name for name, *_ in database.rows(f"DESCRIBE SELECT * FROM {parquet([path])}")}
 
 
 def _replace(database: DuckDB, path: Path, scratch: Path, names: str) -> None:
@@ -137,7 +136,7 @@ def _left(database: DuckDB, root: Path, field: str, value: str) -> int:
 
 def _naming(database: DuckDB, path: Path, field: str, value: str) -> Iterator[object]:
     query = f"SELECT charge_id FROM {parquet([path])} WHERE {_names(database, path, field, value)}"
-    return iter(database.connection.execute(query).fetchall())
+    return iter(database.rows(query))
 
 
 def _rolled_up_without(database: DuckDB, root: Path, field: str) -> list[str]:

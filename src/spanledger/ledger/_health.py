@@ -10,6 +10,7 @@ import orjson
 
 from spanledger.errors import LedgerError
 from spanledger.ledger._files import Files, Lines, count_lines, scan
+from spanledger.ledger._locks import held
 from spanledger.ledger._period import Period
 from spanledger.ledger._rolled import PREFIX, in_period, statements
 
@@ -66,8 +67,17 @@ class Health(NamedTuple):
 def health(root: Path) -> Health:
     """Reads every open segment of the ledger at `root` and counts."""
     files = scan(root)
-    segments = {segment.path.name: count_lines(segment.path) for segment in files.open}
+    segments = {segment.path.name: _lines(segment.path) for segment in files.open}
     return Health(segments, len(files.sealed), _reports(root), tuple(_rolled(files)))
+
+
+def _lines(path: Path) -> Lines:
+    """How a segment reads; a last line that is not finished is no fault while a living process writes the segment."""
+    lines = count_lines(path)
+    if not lines.torn:
+        return lines
+    with held(path) as mine:
+        return lines if mine else lines._replace(torn=0)
 
 
 def _rolled(files: Files) -> list[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from spanledger._types import COLUMNS
 from spanledger.errors import LedgerError
 from spanledger.ledger import _rolled, _sql
+from spanledger.ledger._damage import blamed, is_nameless
 from spanledger.ledger._expression import fields_of, parse
 from spanledger.ledger._facts import Facts
 from spanledger.ledger._fields import Field, dimensions, resolve, tags_of
@@ -293,6 +294,8 @@ class Ledger:
         try:
             return Result(self._answered(kept, query, params), notes=_rolled.notes(relation.rolled))
         except LedgerError as error:
+            if is_nameless(error):
+                raise
             raise _rolled.explained(error, relation.rolled, within) from error
 
     def _answered(self, relation: Relation, query: str, params: Sequence[Any]) -> pa.Table:
@@ -300,9 +303,9 @@ class Ledger:
         if self._other:
             dialect = self._other.dialect()
             return self._other.query(translated(query, params, relation, dialect), dialect.params)
-        self._engine.connection.execute("DROP VIEW IF EXISTS history")
+        self._engine.rows("DROP VIEW IF EXISTS history")
         for name, rows in relation.named().items():
-            self._engine.connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {rows}")
+            self._engine.rows(f"CREATE OR REPLACE TEMP VIEW {name} AS {rows}")
         return self._engine.query(query, params)
 
     def _reading(
@@ -329,9 +332,12 @@ class Ledger:
                 files = self._files(within)
                 try:
                     return ask(files, scratch)
-                except (LedgerError, FileNotFoundError):
-                    if scan(self.path) == files:
-                        raise
+                except (LedgerError, FileNotFoundError) as error:
+                    if scan(self.path) != files:
+                        continue
+                    if isinstance(error, LedgerError) and is_nameless(error):
+                        raise blamed(self._engine, error, [file.path for file in files.sealed]) from error
+                    raise
             return ask(self._files(within), scratch)
 
     def _files(self, within: Period) -> Files:

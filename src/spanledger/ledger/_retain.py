@@ -17,6 +17,7 @@ import orjson
 from spanledger._ids import uuid7
 from spanledger.ledger import _parquet
 from spanledger.ledger._compact import finish, standing
+from spanledger.ledger._damage import named
 from spanledger.ledger._files import OPEN, SEALED, day_of
 from spanledger.ledger._locks import held
 from spanledger.ledger._result import plain
@@ -86,7 +87,10 @@ def _day(work: _Work, folder: Path) -> Retained:
         return Retained(waiting=(day_of(folder),))
     facts = work.database.facts(files)
     told = [rolled for path in files if (rolled := facts[path].rolled)]
-    return Retained() if _is_done(work.plan, files, told) else _rolled_up(work, folder, files, told)
+    if _is_done(work.plan, files, told):
+        return Retained()
+    with named(work.database, files):
+        return _rolled_up(work, folder, files, told)
 
 
 def _is_done(plan: Plan, files: Sequence[Path], told: Sequence[Rolled]) -> bool:
@@ -122,7 +126,7 @@ def _kept(plan: Plan, told: Sequence[Rolled]) -> tuple[str, ...]:
 
 def _statement(work: _Work, rows: str, kept: tuple[str, ...], summed: Summed, told: Sequence[Rolled]) -> Rolled:
     """What is left, and what is forgotten now or was before."""
-    ((count,),) = work.database.connection.execute(f"SELECT count(*) FROM ({rows})").fetchall()
+    ((count,),) = work.database.rows(f"SELECT count(*) FROM ({rows})")
     moments = [moment.isoformat() + "Z" for moment in (summed.first, summed.last) if moment]
     moments += [moment for one in told for moment in (one.first, one.last) if moment]
     forgotten = dict.fromkeys([*summed.columns, *(name for one in told for name in (*one.forgotten, *one.kept))])

@@ -84,14 +84,15 @@ class Place(NamedTuple):
 def lost_corrections(database: DuckDB, source: Source) -> list[dict[str, Any]]:
     """The rows of a day that correct charges which are not there."""
     rows = source.rows()
-    return Result(database.query(f"SELECT * FROM ({rows}) WHERE charge_id IN ({LOST.format(rows=rows)})")).rows()
+    lost = f"SELECT * FROM ({rows}) WHERE charge_id IN ({LOST.format(rows=rows)}) ORDER BY charge_id"
+    return Result(database.query(lost)).rows()
 
 
 def refuse_lost_corrections(database: DuckDB, rows: str, days: Days) -> None:
     """Refuses rows among which some correct a charge that was rolled up: what they change of its sum is not known."""
     of_days = ", ".join(f"DATE '{day.day}'" for day in days)
     some = f"SELECT * FROM ({rows}) WHERE CAST(started_at AS DATE) IN ({of_days})"
-    found = database.connection.execute(f"SELECT charge_id FROM ({LOST.format(rows=some)}) ORDER BY 1").fetchall()
+    found = database.rows(f"SELECT charge_id FROM ({LOST.format(rows=some)}) ORDER BY 1")
     if found:
         ids = ", ".join(charge_id for (charge_id,) in found[:3])
         told = f"{len(found)} corrections, e.g. {ids}, are of charges that have been rolled up since"
@@ -104,15 +105,15 @@ def sum_up(database: DuckDB, source: Source, kept: Sequence[str], name: str) -> 
 
     The rows are called `name/1` and so on.
     """
-    run = database.connection.execute
+    run = database.rows
     rows = source.rows()
     place = _place(database, rows, kept)
     current = relation(rows, rows, Repeats(duplicates=True, corrections=True)).current
     run(f"CREATE OR REPLACE TEMP TABLE rolling AS {_placed(place, current)}")
     run(f"CREATE OR REPLACE TEMP TABLE rolled AS {_rolled(place, source.day, name)}")
     counts = f"coalesce(sum({COUNT}), 0), count(*), min(moment), max(moment)"
-    ((charges, in_force, first, last),) = run(f"SELECT {counts} FROM rolling").fetchall()
-    ((stored,),) = run(f"SELECT count(*) FROM ({rows})").fetchall()
+    ((charges, in_force, first, last),) = run(f"SELECT {counts} FROM rolling")
+    ((stored,),) = run(f"SELECT count(*) FROM ({rows})")
     return Summed(int(charges), stored - in_force, first, last, tuple(_with_values(database, rows, kept)))
 
 
@@ -123,7 +124,7 @@ def _placed(place: Place, rows: str) -> str:
 
 
 def _place(database: DuckDB, rows: str, kept: Sequence[str]) -> Place:
-    described = database.connection.execute(f"DESCRIBE SELECT * FROM ({rows})").fetchall()
+    described = database.rows(f"DESCRIBE SELECT * FROM ({rows})")
     unknown = [name for name, *_ in described if name not in NAMES]
     columns = [name for name in kept if not name.startswith("tag:")]
     tags = [name.removeprefix("tag:") for name in kept if name.startswith("tag:")]
@@ -157,8 +158,8 @@ def _with_values(database: DuckDB, rows: str, kept: Sequence[str]) -> Iterator[s
     names = [name for name in NAMES if name not in {*ALWAYS, *kept, COUNT, *(column.name for column in SUMMED)}]
     ordered = [column.name for column in COLUMNS if column.name in names]
     counts = ", ".join(f"count({name}) FILTER (WHERE {COUNT} IS NULL)" for name in ordered)
-    (found,) = database.connection.execute(f"SELECT {counts} FROM ({rows})").fetchall()
+    (found,) = database.rows(f"SELECT {counts} FROM ({rows})")
     yield from (name for name, count in zip(ordered, found, strict=True) if count and name != "tags")
     keys = f"SELECT DISTINCT unnest(map_keys(tags)) AS key FROM ({rows}) ORDER BY key"
-    tags = [f"tag:{key}" for (key,) in database.connection.execute(keys).fetchall()]
+    tags = [f"tag:{key}" for (key,) in database.rows(keys)]
     yield from (tag for tag in tags if tag not in kept)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from spanledger.errors import LedgerError
 from spanledger.ledger._compact import compact
+from spanledger.ledger._damage import trouble
 from spanledger.ledger._files import OPEN, SEALED, Files, Sealed, scan
 from spanledger.ledger._health import Health, health
 from spanledger.ledger._locks import held
@@ -85,23 +85,11 @@ def _readable(database: DuckDB, files: Files) -> tuple[tuple[Sealed, ...], list[
     """The sealed files that can be read to the end, and a sentence on each that cannot."""
     good, broken = [], []
     for file in files.sealed:
-        trouble = _trouble(database, file)
-        if trouble:
-            broken.append(f"{file.path}: cannot be read: {trouble}")
+        if found := trouble(database, file.path):
+            broken.append(f"{file.path}: cannot be read: {found}")
         else:
             good.append(file)
     return tuple(good), broken
-
-
-def _trouble(database: DuckDB, file: Sealed) -> str | None:
-    """Reads every value of a sealed file, and says what the engine said where it could not."""
-    try:
-        database.rows(f"SELECT count(COLUMNS(*)) FROM {parquet([file.path])}")
-        database.rows(f"{every_row(Files((), (file,)))} LIMIT 0")
-        database.facts([file.path])
-    except LedgerError as error:
-        return str(error)
-    return None
 
 
 def _sums(database: DuckDB, files: Files) -> tuple[int, int, str]:

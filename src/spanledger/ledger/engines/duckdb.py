@@ -146,10 +146,16 @@ class DuckDB:
         return {path: self._facts[path] for path in wanted}
 
     def _read_facts(self, paths: Sequence[Path]) -> dict[Path, Facts]:
-        keys = "decode(key) AS key, decode(value) AS value"
+        try:
+            told = self.rows(f"SELECT file_name, key, value FROM parquet_kv_metadata({listed(paths)})")
+        except LedgerError as error:
+            if len(paths) > 1:
+                return {path: self._read_facts([path])[path] for path in paths}
+            msg = f"{paths[0]}: cannot be read: {error}"
+            raise LedgerError(msg) from error
         said: dict[Path, dict[str, str]] = {path: {} for path in paths}
-        for file, key, value in self.rows(f"SELECT file_name, {keys} FROM parquet_kv_metadata({listed(paths)})"):
-            said[Path(file)][key] = value
+        for file, key, value in told:
+            said[Path(file)][_text(key)] = _text(value)
         return {path: Facts.of(path, values) for path, values in said.items()}
 
     @property
@@ -181,6 +187,11 @@ def _connect(threads: int | None, memory: str, spill: Path | None) -> duckdb.Duc
     connection.execute("SET enable_progress_bar = false")  # it would stand in the middle of a report on standard output
     connection.execute("SET parquet_metadata_cache = true")  # no setting of `connect` in 1.5: Parquet is not loaded yet
     return connection
+
+
+def _text(found: bytes) -> str:
+    """Text of a footer; what is none is no more than not understood."""
+    return found.decode("utf-8", "replace")
 
 
 def _temporary() -> str:
