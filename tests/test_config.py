@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import pytest
 from tests import _apps
 
 import spanledger
-from spanledger import _faults, _meter
+from spanledger import _doctor, _faults, _meter
 from spanledger.errors import ConfigurationError
 from spanledger.testing import ProviderServer, capture_charges
 
@@ -189,15 +191,39 @@ def test_a_ledger_that_cannot_be_written_is_one_warning_and_lost_charges(
     assert len([record for record in caplog.records if record.name == "spanledger"]) == 1
 
 
-def test_a_function_of_another_signature_is_left_alone_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = openai._base_client.BaseClient._process_response_data
-    monkeypatch.setattr(openai._base_client.BaseClient, "_process_response_data", lambda _self, payload: payload)
-    request = openai._base_client.SyncAPIClient.request
+SURPRISES = {
+    "openai": ("openai._base_client", "SyncAPIClient", "request"),
+    "openai, events": ("openai._base_client", "BaseClient", "_process_response_data"),
+    "anthropic": ("anthropic._base_client", "AsyncAPIClient", "request"),
+    "openai.realtime.connect": ("openai.resources.realtime.realtime", "RealtimeConnection", "parse_event"),
+    "openai.live.connect": ("openai.resources.live.live", "AsyncLiveConnection", "parse_event"),
+    "google.genai": ("google.genai._api_client", "BaseApiClient", "async_request"),
+    "google.genai.live": ("google.genai.live", "AsyncLive", "connect"),
+}
+
+
+@pytest.mark.parametrize("name", SURPRISES)
+def test_a_function_of_another_signature_is_left_alone_warned_of_once_and_said(
+    name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    module_name, kind, method = SURPRISES[name]
+    module, hook = import_module(module_name), name.partition(",")[0]
+    monkeypatch.setattr(getattr(module, kind), method, lambda _self, something_new: something_new)
+    kinds = [value for value in vars(module).values() if getattr(value, "__module__", "") == module_name]
+    before = [dict(vars(kind)) for kind in kinds if isinstance(kind, type)]
+    caplog.set_level(logging.WARNING, "spanledger")
+    for _ in range(2):
+        with capture_charges():
+            assert _meter.describe()["hooks"][hook].startswith("not hooked: ")
+            assert [dict(vars(kind)) for kind in kinds if isinstance(kind, type)] == before
+            assert [line for line in _doctor._process() if line.startswith(f"  {hook}: not hooked: ")]
+    assert [record.getMessage().count(module_name) for record in caplog.records] == [1]
+
+
+def test_an_sdk_without_what_is_hooked_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(botocore.handlers, "BUILTIN_HANDLERS")
     with capture_charges():
-        state = _meter.describe()["hooks"]["openai"]
-    assert state.startswith("not hooked: ")
-    assert openai._base_client.SyncAPIClient.request is request
-    monkeypatch.setattr(openai._base_client.BaseClient, "_process_response_data", original)
+        assert "BUILTIN_HANDLERS" in _meter.describe()["hooks"]["botocore"]
 
 
 def test_a_forked_child_has_a_segment_of_its_own(server: ProviderServer, tmp_path: Path) -> None:

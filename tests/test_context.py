@@ -234,6 +234,106 @@ def test_a_stream_belongs_to_whoever_began_it(server: ProviderServer, charges: l
     assert [charge.customer for charge in charges] == ["began"]
 
 
+async def by_a_task(call: Callable[..., Any]) -> Any:
+    async def work() -> Any:
+        await asyncio.sleep(0)
+        return call()
+
+    return await asyncio.create_task(work())
+
+
+async def by_a_task_group(call: Callable[..., Any]) -> Any:
+    if not hasattr(asyncio, "TaskGroup"):
+        pytest.skip("task groups came with Python 3.11")
+
+    async def work() -> Any:
+        await asyncio.sleep(0)
+        return call()
+
+    async with asyncio.TaskGroup() as group:
+        return await group.create_task(work())
+
+
+async def by_to_thread(call: Callable[..., Any]) -> Any:
+    return await asyncio.to_thread(call)
+
+
+async def by_a_callback(call: Callable[..., Any]) -> Any:
+    done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(lambda: done.set_result(call()))
+    return await done
+
+
+async def by_a_thread(call: Callable[..., Any]) -> Any:
+    return in_thread(call)
+
+
+async def by_a_pool(call: Callable[..., Any]) -> Any:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).result()
+
+
+async def by_the_map_of_a_pool(call: Callable[..., Any]) -> Any:
+    with ThreadPoolExecutor(1) as pool:
+        return next(pool.map(call, [1]))
+
+
+async def by_run_in_executor(call: Callable[..., Any]) -> Any:
+    with ThreadPoolExecutor(1) as pool:
+        return await asyncio.get_running_loop().run_in_executor(pool, call)
+
+
+BY_ITSELF = [by_a_task, by_a_task_group, by_to_thread, by_a_callback]
+BY_CARRYING = [by_a_thread, by_a_pool, by_the_map_of_a_pool, by_run_in_executor]
+
+
+@pytest.mark.parametrize("way", [*BY_ITSELF, *BY_CARRYING])
+@pytest.mark.parametrize("how", ["carry", "switch"])
+async def test_customer_run_and_trace_come_along(
+    way: Callable[..., Any], how: str, call: Callable[..., Any], request: pytest.FixtureRequest
+) -> None:
+    carried = how == "carry" and way in BY_CARRYING
+    if how == "switch":
+        request.getfixturevalue("switched")
+    tracer = TracerProvider().get_tracer("test")
+    with tracer.start_as_current_span("request") as span, spanledger.workflow("agent", customer="acme") as run:
+        found = await way(spanledger.carry(call) if carried else call)
+    trace_id = f"{span.get_span_context().trace_id:032x}"
+    assert found == ("acme", run.workflow_id, trace_id)
+    assert await way(call) == (None, None, None)
+
+
+@pytest.mark.parametrize("way", BY_CARRYING)
+async def test_what_is_not_carried_does_not_come_along(way: Callable[..., Any], call: Callable[..., Any]) -> None:
+    with spanledger.workflow("agent", customer="acme"):
+        assert await way(call) == (None, None, None)
+
+
+async def test_a_generator_keeps_its_run_and_trace_wherever_it_is_resumed(call: Callable[..., Any]) -> None:
+    @spanledger.workflow("agent", customer="acme")
+    def steps() -> Iterator[Any]:
+        while True:
+            yield call()
+
+    @spanledger.workflow("agent", customer="acme")
+    async def later() -> AsyncIterator[Any]:
+        while True:
+            yield call()
+
+    for produced in (steps(), later()):
+        found = []
+        for customer in ("x", "y"):
+            with spanledger.workflow("consumer", customer=customer) as outer:
+                step = anext(produced) if hasattr(produced, "__anext__") else asyncio.to_thread(next, produced)
+                found.append(await asyncio.ensure_future(step))
+                assert call() == (customer, outer.workflow_id, outer.trace_id)
+        assert found[0] == found[1]
+        assert found[0][0] == "acme"
+        assert outer.workflow_id not in found[0]
+        await produced.aclose() if hasattr(produced, "aclose") else produced.close()
+    assert call() == (None, None, None)
+
+
 def test_the_trace_is_carried_with_the_tags(call: Callable[..., Any]) -> None:
     tracer = TracerProvider().get_tracer("test")
     with tracer.start_as_current_span("outer") as span, spanledger.tag(customer="acme"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from decimal import Decimal
 
+import anthropic
 import openai
 import pytest
 
@@ -128,6 +130,55 @@ def test_of_nested_reports_of_one_call_the_inner_one_is_booked(bridged, tracer):
     ):
         pass
     assert [charge.response_id for charge in bridged] == ["r-2"]
+
+
+def ask_claude(url, *, stream):
+    with anthropic.Anthropic(api_key="k", base_url=url, max_retries=0) as client:
+        messages = [{"role": "user", "content": "hi"}]
+        answer = client.messages.create(model="claude-opus-5", max_tokens=9, messages=messages, stream=stream)
+        return [event.type for event in answer] if stream else answer.id
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_spans_that_the_anthropic_sdk_opens_itself_are_not_booked_again(bridged, telemetry, provider, stream):
+    ask_claude(provider.base_url, stream=stream)
+    (native,) = telemetry.carrying("gen_ai.usage.input_tokens")
+    assert native.instrumentation_scope.name == "com.anthropic.sdk.python"
+    assert [(charge.input_tokens, charge.output_tokens) for charge in bridged] == [(1000, 500)]
+
+
+def test_litellm_over_a_native_span_over_our_hook_is_one_charge(bridged, tracer, provider):
+    """What LiteLLM reports of its own call, in its own words: input includes the cache, and the id is its own."""
+    with tracer.start_as_current_span("litellm_request") as span:
+        ask_claude(provider.base_url, stream=False)
+        span.set_attributes({**CHAT, "gen_ai.provider.name": "anthropic", "gen_ai.response.id": "chatcmpl-litellm"})
+    assert len(bridged) == 1
+
+
+OTHERS = {
+    "official": ("opentelemetry.instrumentation.genai.anthropic", "AnthropicInstrumentor"),
+    "openinference": ("openinference.instrumentation.anthropic", "AnthropicInstrumentor"),
+    "openllmetry": ("opentelemetry.instrumentation.anthropic", "AnthropicInstrumentor"),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_second_instrumentation_that_is_bridged_books_nothing_more(  # noqa: PLR0913, PLR0917
+    bridged, telemetry, provider, monkeypatch, other, stream
+):
+    monkeypatch.setattr(anthropic.resources.Messages, "create", anthropic.resources.Messages.create)
+    module, name = OTHERS[other]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of other people's imports
+        instrumentor = getattr(pytest.importorskip(module, reason=f"{module} is not installed"), name)()
+        instrumentor.instrument(tracer_provider=telemetry.tracer_provider)
+    try:
+        ask_claude(provider.base_url, stream=stream)
+    finally:
+        instrumentor.uninstrument()
+    assert len(telemetry.spans()) > 1
+    assert len(bridged) == 1
 
 
 def test_only_the_scopes_that_are_named_are_bridged(telemetry, tmp_path):

@@ -374,3 +374,9 @@ def test_modules_are_hooked_only_when_the_application_imports_them(first):
     code = f"import sys; {first} import openai; print({IMPORTED})"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "openai.resources.realtime.realtime" not in ran.stdout
+
+
+def test_each_module_has_a_state_of_its_own_in_doctor():
+    names = [hook.name for hook in _realtime.hooks()]
+    assert len(set(names)) == len(_realtime.MODULES)
+    assert {"openai.live.connect", "openai.live.forks.connect", "openai.realtime.translations.connect"} <= set(names)

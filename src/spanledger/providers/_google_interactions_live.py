@@ -61,8 +61,8 @@ def _install(module: Any, patch: Patch) -> None:
 
 
 def _opening(original: Callable[..., Any]) -> Callable[..., Any]:
-    async def opening(context: Any) -> Any:
-        connection = await original(context)
+    async def opening(context: Any, *args: Any, **kwargs: Any) -> Any:
+        connection = await original(context, *args, **kwargs)
         _met(connection, context)
         return connection
 
@@ -75,8 +75,8 @@ def _met(connection: Any, context: Any) -> None:
 
 
 def _receiving(original: Callable[..., Any]) -> Callable[..., Any]:
-    async def receive(connection: Any) -> AsyncGenerator[Any, None]:
-        async with aclosing(original(connection)) as events:
+    async def receive(connection: Any, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        async with aclosing(original(connection, *args, **kwargs)) as events:
             async for event in events:
                 _saw(connection, event)
                 yield event

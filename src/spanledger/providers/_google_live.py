@@ -106,9 +106,9 @@ def _connect(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _receive(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    async def receive(session: Any) -> Any:
+    async def receive(session: Any, *args: Any, **kwargs: Any) -> Any:
         try:
-            message = await original(session)
+            message = await original(session, *args, **kwargs)
         except Exception as error:
             _close(session, "failed", error)
             raise

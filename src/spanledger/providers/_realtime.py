@@ -33,7 +33,7 @@ from spanledger.providers._reading import (
     keep,
     text,
 )
-from spanledger.providers._stainless import everything, only
+from spanledger.providers._stainless import _verify, everything, only
 from spanledger.providers.openai import RESPONSES, provider
 
 RESOURCES: Final = "openai.resources"
@@ -242,15 +242,19 @@ HANDLERS: Final[Mapping[str, Callable[[Session, Body], None]]] = {
 
 def hooks() -> tuple[Hook, ...]:
     """The hooks of the modules with connection classes."""
-    return tuple(
-        Hook(f"{RESOURCES}.{module}", _install, name=f"openai.{module.rpartition('.')[0]}.connect")
-        for module in MODULES
-    )
+    return tuple(Hook(f"{RESOURCES}.{module}", _install, name=f"openai.{_where(module)}.connect") for module in MODULES)
+
+
+def _where(module: str) -> str:
+    """Where a client has what a module holds: `live.live` is `client.live`, `live.forks` is `client.live.forks`."""
+    resource, _, name = module.rpartition(".")
+    return resource if resource.rpartition(".")[2] == name else module
 
 
 def _install(module: Any, patch: Patch) -> None:
     for kind in _classes(module):
         if "parse_event" in kind.__dict__:
+            _verify(kind.__dict__["parse_event"], "data")
             patch.replace(kind, "parse_event", _observing)
             patch.replace(next(base for base in kind.__mro__ if "close" in base.__dict__), "close", _closing)
         for name in ("__enter__", "__aenter__", "enter"):
