@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
+import orjson
 import pyarrow.parquet as pq
 import pytest
 
+from spanledger import Ledger
 from spanledger.ledger._compact import compact
 from spanledger.ledger._seal import seal
 
@@ -74,6 +76,39 @@ def test_no_answer_changes_by_what_files_say(ledger, write_segment, row, segment
     assert {one["currency"] for one in ledger.cost("currency")} >= {"GBP"}
     open_too.unlink()
     assert answers(ledger) == before
+
+
+def test_settled_days_and_days_with_repeats_are_summed_apart_and_added(ledger, write_segment, row, tmp_path):
+    days = [f"2026-11-{day}T10:00:00Z" for day in (20, 21, 22, 23)]
+    old = [
+        row(started_at=day, tags={"plan": "pro", "charges": "x"}, **changes)
+        for day in days
+        for changes in ({}, DISCOUNTED)
+    ]
+    corrected = row(started_at=days[1], corrects=old[2]["charge_id"], list_cost="2", contracted_cost="2")
+    again = row(started_at=days[1], corrects=old[2]["charge_id"], list_cost="123456789012.5", currency="EUR")
+    late = [corrected, old[4], row(started_at=days[2], team="core", tags={"charges": "y"}), again]
+    write_segment(old)
+    seal(ledger.path)
+    compact(ledger.path, today=date(2026, 12, 1))
+    write_segment(late)
+    open_only = Ledger(tmp_path / "open.ledger")
+    (open_only.path / "open").mkdir(parents=True)
+    lines = b"".join(orjson.dumps(one) + b"\n" for one in [*old, *late])
+    (open_only.path / "open" / "other-1-a.jsonl").write_bytes(lines)
+    questions = [
+        *QUESTIONS,
+        {"by": ["tag:charges", "tag:plan"]},
+        {"by": "day", "history": True},
+        {"by": "day", "limit": 3},
+    ]
+    for question in questions:
+        found, expected = ledger.cost(**question), open_only.cost(**question)
+        assert (found.columns, found.rows()) == (expected.columns, expected.rows()), question
+        assert found.to_arrow().schema == expected.to_arrow().schema
+    assert ledger.charges().rows() == open_only.charges().rows()
+    assert [one["charges"] for one in ledger.cost("day")] == [2, 1, 1, 3, 2]
+    assert ledger.sql("SELECT count(*) AS n FROM history").rows() == [{"n": 12}]
 
 
 def test_a_statement_of_your_own_may_use_all_38_digits(ledger, write_segment, row):

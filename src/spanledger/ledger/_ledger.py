@@ -20,8 +20,8 @@ from spanledger.ledger._fields import Field, dimensions, resolve, tags_of
 from spanledger.ledger._files import Files, scan
 from spanledger.ledger._health import Health, health
 from spanledger.ledger._period import ALWAYS, Period, When, duration, period
-from spanledger.ledger._relation import EXTRA, Relation, portable, relation
-from spanledger.ledger._repeats import Looker
+from spanledger.ledger._relation import EXTRA, Piece, Relation, as_it_is_now, portable
+from spanledger.ledger._repeats import NO_REPEATS, Looker, Repeats
 from spanledger.ledger._result import Result
 from spanledger.ledger._rolling import refuse_lost_corrections
 from spanledger.ledger._trace import Trace
@@ -86,16 +86,11 @@ class Ledger:
         def ask(relation: Relation) -> Result:
             dialect = self._asked.dialect()
             clause = condition.clause(within, dialect)
-            source = relation.history if history else relation.current
-            sql = _sql.cost(
-                f"({source}) AS charges",
-                fields,
-                clause,
-                limit,
-                dialect,
-                currency=relation.currency,
-                weighted=bool(relation.rolled),
-            )
+            sources = [
+                _sql.Source(f"({piece.history if history else piece.current}) AS charges", piece.currency)
+                for piece in relation.pieces
+            ]
+            sql = _sql.cost(sources, fields, clause, limit, dialect, weighted=bool(relation.rolled))
             answer = (self._other.query if self._other else self._engine.answer)(sql, dialect.params)
             return _one_currency(Result(answer, "list_cost", _rolled.notes(relation.rolled)), fields)
 
@@ -290,7 +285,8 @@ class Ledger:
     def _over_sums(self, relation: Relation, within: Period, query: str, params: Sequence[Any]) -> Result:
         """The answer to SQL over a relation without the columns that rolled-up days do not have."""
         columns = ", ".join(_rolled.columns_of(relation.rolled))
-        kept = relation._replace(current=f"SELECT {columns} FROM ({relation.current}) AS kept")
+        only = Piece(f"SELECT {columns} FROM ({relation.current}) AS kept", relation.history)
+        kept = relation._replace(pieces=(only,))
         try:
             return Result(self._answered(kept, query, params), notes=_rolled.notes(relation.rolled))
         except LedgerError as error:
@@ -356,12 +352,24 @@ class Ledger:
         if self._other:
             return self._elsewhere(files, self._other)._replace(rolled=days)
         files = duckdb.readable(files, scratch)
-        facts = self._engine.facts(file.path for file in files.sealed)
-        rows, repeats = duckdb.every_row(files, shape, facts), self._repeats.look(files)
+        repeats = self._repeats.look(files)
         if days and repeats.corrections:
             refuse_lost_corrections(self._engine, duckdb.every_row(files), days)
-        found = relation(rows, duckdb.every_row(files), repeats)
-        return found._replace(currency=_only_currency(files, facts.values()), rolled=days)
+        apart = not days  # rows that are sums have columns that charges do not have
+        settled = tuple(file for file in files.sealed if apart and file.path not in repeats.where)
+        rest = Files(files.open, tuple(file for file in files.sealed if file not in settled))
+        pieces = []
+        if settled:
+            pieces.append(self._piece(Files((), settled), shape, NO_REPEATS))
+        if not settled or rest.open or rest.sealed:
+            pieces.append(self._piece(rest, shape, repeats))
+        return Relation(tuple(pieces), days)
+
+    def _piece(self, files: Files, shape: Shape, repeats: Repeats) -> Piece:
+        facts = self._engine.facts(file.path for file in files.sealed)
+        rows = duckdb.every_row(files, shape, facts)
+        current = as_it_is_now(rows, duckdb.every_row(files), repeats)
+        return Piece(current, rows, _only_currency(files, facts.values()))
 
     def _elsewhere(self, files: Files, other: Engine) -> Relation:
         if not files.sealed:

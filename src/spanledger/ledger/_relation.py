@@ -12,30 +12,43 @@ EXTRA: Final = Field("extra", "", ("extra",))
 """What a newer version of spanledger wrote and this one does not know, as JSON text."""
 
 
-class Relation(NamedTuple):
-    """Two SELECTs over a ledger: `history`, every row ever written, and `current`, each charge as it is now.
+class Piece(NamedTuple):
+    """Two SELECTs over some days: `history`, every row ever written, and `current`, each charge as it is now.
 
-    `currency` is that of every row, where it is known to be one. `rolled` are the days whose rows are sums of charges.
+    `currency` is that of every row, where it is known to be one.
     """
 
     current: str
     history: str
     currency: str | None = None
+
+
+class Relation(NamedTuple):
+    """A ledger in pieces, no charge and no correction of it in two of them; `rolled` are days whose rows are sums."""
+
+    pieces: tuple[Piece, ...]
     rolled: Days = ()
 
     def named(self) -> dict[str, str]:
         """What SQL finds under which name: no `history` where rows are sums, for it is not known any more."""
         return {"charges": self.current} if self.rolled else {"history": self.history, "charges": self.current}
 
+    @property
+    def current(self) -> str:
+        """A SELECT of each charge as it is now."""
+        return " UNION ALL BY NAME ".join(piece.current for piece in self.pieces)
 
-def relation(rows: str, narrow: str, repeats: Repeats) -> Relation:
-    """The relation over `rows`; `narrow` is the same rows without `extra`, to look for corrections in.
+    @property
+    def history(self) -> str:
+        """A SELECT of every row ever written."""
+        return " UNION ALL BY NAME ".join(piece.history for piece in self.pieces)
 
-    A correction keeps the `started_at` of what it corrects, so both are of one day, and no other day need be read.
-    """
+
+def as_it_is_now(rows: str, narrow: str, repeats: Repeats) -> str:
+    """A SELECT of each charge of `rows` as it is now; `narrow` is the same rows, to look for corrections in."""
     kept = _superseded(narrow) if repeats.corrections else "TRUE"
     once = "QUALIFY row_number() OVER (PARTITION BY charge_id) = 1" if repeats.duplicates else ""
-    return Relation(f"SELECT * FROM ({rows}) WHERE {kept} {once}", rows)
+    return f"SELECT * FROM ({rows}) WHERE {kept} {once}"
 
 
 def portable(rows: str) -> Relation:
@@ -45,7 +58,8 @@ def portable(rows: str) -> Relation:
     corrections = f"SELECT charge_id, corrects, {first} AS nth FROM ({rows}) AS history WHERE corrects IS NOT NULL"
     earlier = f"SELECT charge_id FROM ({corrections}) AS found WHERE nth > 1"
     gone = f"SELECT corrects FROM ({corrections}) AS found UNION ALL {earlier}"
-    return Relation(f"SELECT * FROM ({once}) AS numbered WHERE nth = 1 AND charge_id NOT IN ({gone})", rows)
+    current = f"SELECT * FROM ({once}) AS numbered WHERE nth = 1 AND charge_id NOT IN ({gone})"
+    return Relation((Piece(current, rows),))
 
 
 def _superseded(rows: str) -> str:

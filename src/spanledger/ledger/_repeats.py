@@ -1,14 +1,15 @@
 """Whether charges of a ledger stand twice or are corrected: found out once for the same files, and only where needed.
 
 A merged file of a day has each charge once, and says how many corrections it has; so a sealed and merged past costs
-nothing here. Looked through are open segments, the days that they touch, and days of several files.
+nothing here. Looked through are open segments, the days that they touch, and days of several files. A correction keeps
+the `started_at` of what it corrects, so both are of one day, and no other day need be compared with it.
 """
 
 from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from spanledger.ledger._files import Files, Sealed, by_day
 from spanledger.ledger.engines.duckdb import DuckDB, every_row
@@ -17,10 +18,17 @@ Signature: TypeAlias = "tuple[tuple[Path, int], ...]"
 
 
 class Repeats(NamedTuple):
-    """Whether any charge stands twice, and whether any is corrected. Most ledgers have neither and pay for neither."""
+    """Whether any charge stands twice, and whether any is corrected. Most ledgers have neither and pay for neither.
+
+    `where` are the sealed files that may have such, with the open segments; in all others each charge is as it is now.
+    """
 
     duplicates: bool = False
     corrections: bool = False
+    where: frozenset[Path] = frozenset()
+
+
+NO_REPEATS: Final = Repeats()
 
 
 class Looker:
@@ -43,7 +51,9 @@ class Looker:
         ((duplicates, corrections),) = self._database.rows(
             f"SELECT count(*) - count(DISTINCT charge_id), count(corrects) FROM ({every_row(unsettled)})"
         )
-        return Repeats(duplicates > 0, corrections > 0 or any(fact.corrections for fact in facts.values()))
+        corrected = {path for path, known in facts.items() if known.corrections}
+        where = corrected.union(file.path for file in unsettled.sealed)
+        return Repeats(duplicates > 0, corrections > 0 or bool(corrected), frozenset(where))
 
     def _unsettled(self, files: Files) -> list[Sealed]:
         touched = self._days(files)

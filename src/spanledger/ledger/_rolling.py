@@ -16,7 +16,7 @@ from spanledger._schema import MoneyMap, QuantityMap
 from spanledger._types import COLUMNS
 from spanledger.errors import LedgerError
 from spanledger.ledger._files import Files, Sealed
-from spanledger.ledger._relation import relation
+from spanledger.ledger._relation import as_it_is_now
 from spanledger.ledger._repeats import Repeats
 from spanledger.ledger._result import Result
 from spanledger.ledger._rolled import ALWAYS, COUNT, SUMMED, WEIGHT, Days
@@ -108,7 +108,7 @@ def sum_up(database: DuckDB, source: Source, kept: Sequence[str], name: str) -> 
     run = database.rows
     rows = source.rows()
     place = _place(database, rows, kept)
-    current = relation(rows, rows, Repeats(duplicates=True, corrections=True)).current
+    current = as_it_is_now(rows, rows, Repeats(duplicates=True, corrections=True))
     run(f"CREATE OR REPLACE TEMP TABLE rolling AS {_placed(place, current)}")
     run(f"CREATE OR REPLACE TEMP TABLE rolled AS {_rolled(place, source.day, name)}")
     counts = f"coalesce(sum({COUNT}), 0), count(*), min(moment), max(moment)"

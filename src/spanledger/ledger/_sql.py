@@ -209,43 +209,71 @@ _TAKES: Final = {
 }
 
 
+class Source(NamedTuple):
+    """Rows to sum; `currency` is that of all of them, where it is known: then no row need be asked for its own."""
+
+    rows: str
+    currency: str | None = None
+
+
 def cost(  # noqa: PLR0913 -- one question, its parts by name
-    source: str,
+    sources: Sequence[Source],
     by: Sequence[Field],
     clause: str,
     limit: int | None,
     dialect: Dialect,
     *,
-    currency: str | None = None,
     weighted: bool = False,
 ) -> str:
     """The question of `cost()`: sums of the measures for each combination of the dimensions and each currency.
 
-    `currency` is that of every row, where it is known: then no row need be asked for its own. `weighted` is where rows
-    may be sums of several charges.
+    Each source is summed in the types that it has, and the sums are added. `weighted` is where rows may be sums of
+    several charges.
     """
     measures = _measures(by, weighted=weighted)
-    if UNIT in by:
-        source = dialect.by_unit(source)
-    keys = [f"{render_field(field, dialect)} AS {dialect.name(field.name)}" for field in by]
-    grouped = len(keys)
-    if not any(field.name == "currency" for field in by):
-        known = bool(by) and currency is not None  # without a dimension it is what there are groups by
-        keys.append(f"{dialect.bind(currency) if known else _CURRENCY} AS currency")
-        grouped += not known
     sums = [f"{_exact(name, sql, dialect)} AS {name}" for name, sql in measures.items()]
-    groups = ", ".join(str(place) for place in range(1, grouped + 1))
-    order = ", ".join(_order(by, len(keys) + 1 + list(measures).index("list_cost")))
+    keys = [f"{render_field(field, dialect)} AS {dialect.name(field.name)}" for field in by]
+    parts = [_summed(source, by, keys, sums, f"WHERE {clause}", dialect) for source in sources]
+    names = [*(field.name for field in by), *(() if _has_currency(by) else ("currency",))]
+    sql = parts[0] if len(parts) == 1 else _added(parts, names, list(measures), dialect)
+    order = ", ".join(_order(by, len(names) + 1 + list(measures).index("list_cost")))
     most = "" if limit is None else f" LIMIT {int(limit)}"
-    return f"SELECT {', '.join([*keys, *sums])} FROM {source} WHERE {clause} GROUP BY {groups} ORDER BY {order}{most}"
+    return f"{sql} ORDER BY {order}{most}"
+
+
+def _summed(  # noqa: PLR0913, PLR0917 -- the parts of one SELECT
+    source: Source, by: Sequence[Field], keys: Sequence[str], sums: Sequence[str], clause: str, dialect: Dialect
+) -> str:
+    """The sums of one source."""
+    rows = dialect.by_unit(source.rows) if UNIT in by else source.rows
+    if _has_currency(by):
+        return _grouped([*keys, *sums], f"{rows} {clause}", len(keys))
+    if by and source.currency is not None:  # without a dimension, currencies are what makes groups
+        return _grouped([*keys, f"{dialect.bind(source.currency)} AS currency", *sums], f"{rows} {clause}", len(keys))
+    return _grouped([*keys, "coalesce(currency, 'USD') AS currency", *sums], f"{rows} {clause}", len(keys) + 1)
+
+
+def _added(parts: Sequence[str], keys: Sequence[str], measures: Sequence[str], dialect: Dialect) -> str:
+    """The sums of several sources together. Columns go by place: a tag may have the name of a measure."""
+    places = [f"c{place}" for place in range(1, len(keys) + len(measures) + 1)]
+    named = [f"{place} AS {dialect.name(key)}" for place, key in zip(places, keys, strict=False)]
+    sums = zip(places[len(keys) :], measures, strict=True)
+    added = [f"{_exact(name, f'sum({place})', dialect)} AS {name}" for place, name in sums]
+    return _grouped([*named, *added], f"({' UNION ALL '.join(parts)}) AS parts({', '.join(places)})", len(keys))
+
+
+def _grouped(columns: Sequence[str], rows: str, keys: int) -> str:
+    groups = ", ".join(str(place) for place in range(1, keys + 1))
+    return f"SELECT {', '.join(columns)} FROM {rows} GROUP BY {groups}"
+
+
+def _has_currency(by: Sequence[Field]) -> bool:
+    return any(field.name == "currency" for field in by)
 
 
 def _measures(by: Sequence[Field], *, weighted: bool) -> Mapping[str, str]:
     plain, heavy = (UNIT_MEASURES, UNIT_WEIGHTED) if UNIT in by else (MEASURES, WEIGHTED)
     return heavy if weighted else plain
-
-
-_CURRENCY: Final = "coalesce(currency, 'USD')"
 
 
 def _exact(name: str, sql: str, dialect: Dialect) -> str:
