@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from opentelemetry.context import Context, attach
 from opentelemetry.trace import NonRecordingSpan, Span, StatusCode, get_current_span, set_span_in_context
@@ -18,9 +19,10 @@ Given = TypeVar("Given")
 
 
 class Opener:
-    """Who opens spans around calls: the OpenTelemetry sink in force, if there is one."""
+    """Who opens spans around calls, and is told how long they took: the OpenTelemetry sink in force, if any."""
 
     open: Callable[[Row, Context | None], Span | None] | None = None
+    over: Callable[[Row, float, str | None], None] | None = None
 
 
 opener: Final = Opener()
@@ -46,35 +48,59 @@ def current(span: Span, context: Context) -> Context:
     return context if own.span_id == here.span_id else set_span_in_context(span, context)
 
 
+class Begun(NamedTuple):
+    """What has begun: what it is, its span, and when, by the clock that only measures."""
+
+    row: Row
+    span: Span
+    started: int
+
+
+def conclude(begun: Begun, error: BaseException | None) -> None:
+    """Ends the span, and tells how long it took. A generator that is closed has no error."""
+    failed = None if error is None or isinstance(error, GeneratorExit) else type(error).__qualname__
+    _end(begun.span, failed)
+    _tell(begun, failed)
+
+
 @_faults.guarded("end a span around calls")
-def conclude(span: Span, error: BaseException | None) -> None:
-    """Ends the span. An error gives its type, never its message; a generator that is closed has none."""
-    if error is not None and not isinstance(error, GeneratorExit):
-        span.set_attribute("error.type", type(error).__qualname__)
+def _end(span: Span, failed: str | None) -> None:
+    """An error gives its type, never its message."""
+    if failed is not None:
+        span.set_attribute("error.type", failed)
         span.set_status(StatusCode.ERROR)
     span.end()
+
+
+@_faults.guarded("tell how long it took")
+def _tell(begun: Begun, failed: str | None) -> None:
+    if opener.over is not None:
+        opener.over(begun.row, (time.perf_counter_ns() - begun.started) / 1e9, failed)
 
 
 class Around(Generic[Given]):
     """A context manager and a decorator of any kind of function; a subclass says what it enters."""
 
-    def __init__(self, tags: Mapping[str, Any]) -> None:
+    def __init__(self, row: Row, tags: Mapping[str, Any]) -> None:
+        """`row` says what it is, as `opened` takes it."""
+        self._row = row
         self._tags = tags
-        self._open: list[tuple[Any, Context, Span]] = []
+        self._open: list[tuple[Any, Context, Begun]] = []
 
     def _enter(self, tags: Mapping[str, str]) -> tuple[Context, Span, Given]:
         """The context that is in force inside, its span, and what `with ... as` gives."""
         raise NotImplementedError
 
     def __enter__(self) -> Given:
+        started = time.perf_counter_ns()
         context, span, given = self._enter(clean(self._tags))
-        self._open.append((attach(context), context, span))
+        self._open.append((attach(context), context, Begun(self._row, span, started)))
         return given
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        token, context, span = self._open.pop()
+        token, context, begun = self._open.pop()
         restore(token, context)
-        conclude(span, error)
+        conclude(begun, error)
 
     async def __aenter__(self) -> Given:
         return self.__enter__()
@@ -86,7 +112,8 @@ class Around(Generic[Given]):
         evaluate = evaluator(self._tags, function)
 
         def enter(args: Any, kwargs: Any) -> tuple[Context, Callable[[BaseException | None], None]]:
+            started = time.perf_counter_ns()
             context, span, _ = self._enter(evaluate(args, kwargs))
-            return context, partial(conclude, span)
+            return context, partial(conclude, Begun(self._row, span, started))
 
         return entering(enter, function)

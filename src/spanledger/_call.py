@@ -87,6 +87,7 @@ class Call:
         "scope",
         "sdk",
         "server_address",
+        "server_port",
         "span",
         "started",
         "started_ns",
@@ -103,6 +104,7 @@ class Call:
         request: Any,
         server_address: str | None,
         stream: bool,
+        server_port: int | None = None,
         native_span: bool = False,
         tags: Mapping[str, str] | None = None,
     ) -> None:
@@ -111,6 +113,7 @@ class Call:
         self.provider_name = provider_name
         self.request = request
         self.server_address = server_address
+        self.server_port = server_port
         self.stream = stream
         self.hides_usage = False  # the stream was asked for usage that the application did not ask for
         self.native_span = native_span

@@ -51,7 +51,7 @@ def configure(**settings: Unpack[Settings]) -> None:
     bridge = Bridge(values["bridge"]) if values["bridge"] else None
     otel = OTel(**chosen, health=_faults.totals, tags_in=_tags.tags_in, finished=bridge.on_span if bridge else None)
     _meter.meter.spans = otel
-    _around.opener.open = otel.around
+    _around.opener.open, _around.opener.over = otel.around, otel.over
     _injection.asking.enabled = values["include_usage"]
     _injection.asking.hosts = tuple(values["include_usage_hosts"])
     _threads.switch(on=values["threads"])
@@ -114,7 +114,7 @@ def uninstrument() -> None:
         hook.disable()
     _threads.switch(on=False)
     _replace_sinks()
-    _around.opener.open = None
+    _around.opener.open = _around.opener.over = None
     _meter.stop()
 
 

@@ -53,7 +53,7 @@ class Meter:
         """Fills in what is known at the start: who, what and where."""
         call.row = row = _opening(call, self.identity)
         if self.spans is not None and not call.api.lookup:
-            call.span = self.spans.begin(row, native=call.native_span)
+            call.span = self.spans.begin(row, native=call.native_span, port=call.server_port)
         if call.span is not None or call.scope.run is not None:
             _locate(call, row)
 
@@ -89,7 +89,7 @@ class Meter:
             write_context(row, reading.context)
         if reading.provider_cost is not None:
             write_provider_cost(row, reading.provider_cost)
-        self._book(call, Charge(row), priced, origin)
+        self._book(call, Charge(row, call.server_port), priced, origin)
         if reading.awaits:
             begun = origin or Origin(
                 {**call.row, "charge_id": row["charge_id"]}, call.scope, call.started_ns, corrects=True
@@ -106,7 +106,7 @@ class Meter:
         write_failure(row, error)
         priced = price_of_failure(error)
         write_money(row, priced)
-        self._book(call, Charge(row), priced)
+        self._book(call, Charge(row, call.server_port), priced)
 
     def finish(self, call: Call) -> None:
         """Ends the span of a call that is over."""

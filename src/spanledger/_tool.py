@@ -21,8 +21,8 @@ class tool(Around["tool"]):  # noqa: N801 -- read as a verb, as `tag` and `workf
     """
 
     def __init__(self, name: str, *, call_id: str | None = None, kind: str = "function", **tags: Any) -> None:
-        super().__init__({"tool": name, **tags})
-        self._row = {"operation": "execute_tool", "name": name, "tool_type": kind, "tool_call_id": call_id}
+        row = {"operation": "execute_tool", "name": name, "tool_type": kind, "tool_call_id": call_id}
+        super().__init__(row, {"tool": name, **tags})
 
     def _enter(self, tags: Mapping[str, str]) -> tuple[Context, Span, tool]:
         context = within(tags) if tags else get_current()

@@ -92,8 +92,9 @@ class Priced(NamedTuple):
 class Charge:
     """One billed provider response: who caused it, what it used, what it cost. Made from a stored row, immutable."""
 
-    __slots__ = ("row",)
+    __slots__ = ("row", "server_port")
     row: Row
+    server_port: int | None
 
     charge_id = Text("identity", "UUIDv7 of this row.", required=True, focus="x_ChargeId")
     call_id = Text("identity", "The SDK call: rows of billed retries share it.")
@@ -153,8 +154,10 @@ class Charge:
     price_ref = Text("money", "The price rows and the version of the book.", focus="SkuPriceId")
     price_context = TextMap("money", "What decided the price besides the model: tier, region, batch, ...")
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: Row, server_port: int | None = None) -> None:
+        """`server_port` is known while the process runs; it is no column."""
         object.__setattr__(self, "row", row)
+        object.__setattr__(self, "server_port", server_port)
 
     def __setattr__(self, name: str, value: object) -> None:
         msg = f"a charge is immutable: cannot set {name}"
@@ -211,5 +214,5 @@ class SpanHandle(Protocol):
 class Spans(Protocol):
     """Opens a span for each call, or finds that somebody else's will do."""
 
-    def begin(self, row: Row, *, native: bool = False) -> SpanHandle | None:
+    def begin(self, row: Row, *, native: bool = False, port: int | None = None) -> SpanHandle | None:
         """`row` is the charge so far: operation, provider, request model, server, tags. `native`: the SDK opens one."""

@@ -93,10 +93,9 @@ class workflow(Around[Run]):  # noqa: N801 -- read as a verb, as `tag` is
     """
 
     def __init__(self, name: str, **tags: Any) -> None:
-        super().__init__(tags)
-        self._name = name
+        super().__init__({"operation": "invoke_workflow", "name": name}, tags)
 
     def _enter(self, tags: Mapping[str, str]) -> tuple[Context, Span, Run]:
-        run = Run(self._name, scope().run, within(tags) if tags else None)
+        run = Run(self._row["name"], scope().run, within(tags) if tags else None)
         tags = {**tags, "step": run.step} if run.step else tags
         return current(run.span, within(tags, run)), run.span, run

@@ -128,3 +128,20 @@ def test_without_metering_a_tool_is_a_tag(telemetry):
     with spanledger.tool("search", team="growth"):
         assert spanledger.current_tags() == {"tool": "search", "team": "growth"}
     assert telemetry.spans() == []
+
+
+@pytest.mark.usefixtures("metered")
+def test_how_long_a_workflow_and_a_tool_took_is_measured(telemetry):
+    with spanledger.workflow("support"), spanledger.tool("search"):
+        pass
+    with pytest.raises(ValueError, match="secret"):
+        failing()
+    data = telemetry.reader.get_metrics_data()
+    metrics = {m.name: m for r in data.resource_metrics for scope in r.scope_metrics for m in scope.metrics}
+    (agent,) = metrics["gen_ai.invoke_agent.duration"].data.data_points
+    tools = metrics["gen_ai.execute_tool.duration"].data.data_points
+    assert (dict(agent.attributes), agent.count) == ({"gen_ai.agent.name": "support"}, 1)
+    assert [dict(tool.attributes) for tool in tools] == [
+        {"gen_ai.tool.name": "search"},
+        {"gen_ai.tool.name": "fails", "error.type": "ValueError"},
+    ]

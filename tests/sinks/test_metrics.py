@@ -7,7 +7,9 @@ import os
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.sinks.conftest import FINISHED
 
+from spanledger._types import Charge
 from spanledger.sinks._metric_names import METRICS
 from spanledger.sinks._metrics import MOST_SERIES, OTHER, Top, Totals, observations
 from spanledger.sinks.otel import OTel
@@ -22,6 +24,10 @@ def sink_of(telemetry):
 
 def by(points, *names):
     return {tuple(point.attributes.get(name) for name in names): point.value for point in points}
+
+
+def seen(telemetry, name):
+    return [(dict(point.attributes), point.sum) for point in telemetry.points(name)]
 
 
 def test_cost_tokens_and_charges_are_summed_by_team_and_model(telemetry, sink_of, charge):
@@ -175,3 +181,41 @@ def test_without_a_provider_nothing_is_kept(charge):
 def test_other_currencies_are_not_added_to_dollars(telemetry, sink_of, charge):
     sink_of().book(charge(currency="EUR"))
     assert telemetry.points("spanledger.cost") == []
+
+
+def test_the_port_is_on_spans_and_histograms_and_no_column(telemetry, opening):
+    sink = OTel(tracer_provider=telemetry.tracer_provider, meter_provider=telemetry.meter_provider)
+    handle = sink.begin(opening(), port=8443)
+    charge = Charge({**FINISHED}, server_port=8443)
+    sink.book(charge)
+    handle.end([charge], None)
+    assert telemetry.spans()[0].attributes["server.port"] == 8443
+    (point,) = telemetry.points("gen_ai.client.inference.duration")
+    assert (point.attributes["server.address"], point.attributes["server.port"]) == ("api.openai.com", 8443)
+    assert "server_port" not in charge.row
+
+
+def test_token_histograms_of_the_newest_names_are_there_on_request(telemetry, sink_of, charge):
+    sink = sink_of(metrics=["semconv-genai-tokens", "spanledger"])
+    sink.book(charge())
+    sink.book(charge(operation="embeddings", output_tokens=None, input_tokens=70))
+    name = "gen_ai.client.{}.operation.{}_tokens"
+    assert [point.sum for point in telemetry.points(name.format("inference", "input"))] == [1000]
+    assert [point.sum for point in telemetry.points(name.format("inference", "output"))] == [500]
+    assert [point.sum for point in telemetry.points(name.format("embeddings", "input"))] == [70]
+
+
+def test_token_histograms_of_the_newest_names_are_off_by_default(telemetry, sink_of, charge):
+    sink_of().book(charge())
+    assert telemetry.points("gen_ai.client.inference.operation.input_tokens") == []
+
+
+def test_how_long_a_workflow_or_a_tool_took_is_recorded_by_its_name(telemetry, sink_of):
+    sink = sink_of()
+    sink.over({"operation": "invoke_workflow", "name": "support"}, 12.5, None)
+    sink.over({"operation": "execute_tool", "name": "search"}, 0.5, "TimeoutError")
+    assert seen(telemetry, "gen_ai.invoke_agent.duration") == [({"gen_ai.agent.name": "support"}, 12.5)]
+    assert seen(telemetry, "gen_ai.execute_tool.duration") == [
+        ({"gen_ai.tool.name": "search", "error.type": "TimeoutError"}, 0.5)
+    ]
+    assert telemetry.points("gen_ai.client.inference.duration") == []

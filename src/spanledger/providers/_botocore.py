@@ -21,6 +21,7 @@ import orjson
 from spanledger import _call, _faults
 from spanledger._call import Call, Tally
 from spanledger._tags import restore
+from spanledger.providers._address import address_of
 from spanledger.providers._hooks import Hook, Patch
 from spanledger.providers._reading import Request
 from spanledger.providers._stainless import everything, only
@@ -96,12 +97,14 @@ def _on_before(model: Any, context: dict[str, Any], **event: Any) -> None:
         return
     region = context.get("client_region")
     params = context.pop(PARAMS, {})
+    address = address_of(event.get("params", {}).get("url", ""))
     call = Call(
         api,
         sdk="boto3",
         provider_name="aws.bedrock",
         request=Request(params.get("modelId"), params, context=_region(region)),
-        server_address=_host(event.get("params", {}).get("url", "")),
+        server_address=address.host,
+        server_port=address.port,
         stream=model.name in STREAMED,
         tags=tags,
     )
@@ -138,10 +141,6 @@ def _tags_of(signer: Any) -> Mapping[str, str] | None:
 
 def _region(region: Any) -> Mapping[str, str]:
     return {"region": region} if isinstance(region, str) else {}
-
-
-def _host(url: str) -> str | None:
-    return url.split("/")[2].partition(":")[0] if url.count("/") > 1 else None
 
 
 _shielded: Final[ContextVar[Any]] = ContextVar("spanledger.shielded", default=None)

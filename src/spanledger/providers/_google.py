@@ -8,15 +8,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import aclosing
-from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import orjson
 
 from spanledger import _call, _faults
 from spanledger._call import Call, Tally
 from spanledger.providers import _google_batches
+from spanledger.providers._address import address_of
 from spanledger.providers._google_rounds import join
 from spanledger.providers._hooks import Hook, Patch
 from spanledger.providers._reading import Api, Request
@@ -229,15 +228,16 @@ def open_call(client: Any, api: Api, request: Request, *, base_url: Any = None, 
     tags = only.get(client)
     if tags is None and not everything.metered:
         return None
-    host = _host(str(base_url or _option(client._http_options, "base_url") or ""))
-    vertex = bool(getattr(client, "vertexai", False)) or (host or "").endswith(VERTEX_HOST)
+    address = address_of(str(base_url or _option(client._http_options, "base_url") or ""))
+    vertex = bool(getattr(client, "vertexai", False)) or (address.host or "").endswith(VERTEX_HOST)
     location = getattr(client, "location", None)
     return Call(
         api,
         sdk=SDK,
         provider_name="gcp.vertex_ai" if vertex else "gcp.gemini",
         request=request._replace(context={"region": location} if vertex and location else {}),
-        server_address=host,
+        server_address=address.host,
+        server_port=address.port,
         stream=stream,
         tags=tags,
     )
@@ -245,11 +245,6 @@ def open_call(client: Any, api: Api, request: Request, *, base_url: Any = None, 
 
 def _option(options: Any, name: str) -> Any:
     return options.get(name) if isinstance(options, dict) else getattr(options, name, None)
-
-
-@lru_cache(maxsize=64)
-def _host(base_url: str) -> str | None:
-    return urlsplit(base_url).hostname
 
 
 DOWNLOADS: Final = ("download_file", "async_download_file")

@@ -11,7 +11,6 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import orjson
 
@@ -19,6 +18,7 @@ from spanledger import _call, _faults
 from spanledger._call import Call, Tally
 from spanledger._seen import Recent
 from spanledger.providers import _openai_audio
+from spanledger.providers._address import Address, address_of
 from spanledger.providers._folding import merge_usage, seconds
 from spanledger.providers._hooks import Hook, Patch
 from spanledger.providers._openai_realtime import REALTIME
@@ -106,10 +106,10 @@ class Session:
 
     def __init__(self, client: Any = None) -> None:
         self.tags = only.get(client) if client is not None else None
-        self.host: str | None = None
+        self.address = Address()
         self.provider_name = provider.name
         if client is not None:
-            self.host, self.provider_name = provider._identify(client)
+            self.address, self.provider_name = provider._identify(client)
         self.model: str | None = None
         self.transcriber: str | None = None
         self.open: dict[str, Tally] = {}
@@ -129,7 +129,8 @@ class Session:
                 sdk=provider.package,
                 provider_name=self.provider_name,
                 request=Request(model),
-                server_address=self.host,
+                server_address=self.address.host,
+                server_port=self.address.port,
                 stream=True,
                 tags=self.tags,
             )
@@ -329,4 +330,4 @@ def _meet(manager: Any, connection: Any) -> None:
     session.model = text(getattr(manager, f"_{type(manager).__name__}__model", None))
     own = getattr(client, "websocket_base_url", None)
     if own is not None:
-        session.host = urlsplit(str(own)).hostname
+        session.address = address_of(str(own))

@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 from spanledger import _call, _faults
 from spanledger._call import Call
 from spanledger.providers import _body, _injection
+from spanledger.providers._address import PORTS, Address
 from spanledger.providers._hooks import Hook, Patch
 from spanledger.providers._reading import Api, Request
 
@@ -50,7 +51,7 @@ class Stainless:
     platforms: Mapping[str, str] = field(default_factory=dict)
     hosts: Mapping[str, str] = field(default_factory=dict)
     lookups: Mapping[str, Api] = field(default_factory=dict)
-    _sites: dict[int, tuple[Any, type, tuple[str, str]]] = field(default_factory=dict, init=False, repr=False)
+    _sites: dict[int, tuple[Any, type, tuple[Address, str]]] = field(default_factory=dict, init=False, repr=False)
 
     def hook(self) -> Hook:
         """The hook of this SDK, for `instrument`."""
@@ -114,14 +115,15 @@ class Stainless:
         tags = only.get(client) if only else None
         if tags is None and not everything.metered:
             return None
-        host, provider_name = self._identify(client)
+        address, provider_name = self._identify(client)
         request = _request_of(options)
         return Call(
             api,
             sdk=self.package,
             provider_name=provider_name,
             request=request,
-            server_address=host,
+            server_address=address.host,
+            server_port=address.port,
             stream=bool(kwargs.get("stream")) or request.body.get("stream") is True,
             native_span=getattr(client, NATIVE_SPANS, None) is not None,
             tags=tags,
@@ -135,7 +137,7 @@ class Stainless:
             return None
         return self.routes.get(options.url) or _find(options.url, self)
 
-    def _identify(self, client: Any) -> tuple[str, str]:
+    def _identify(self, client: Any) -> tuple[Address, str]:
         url = getattr(client, "_base_url", None)  # what the property gives, in some SDKs by a long way
         if url is None:
             url = client.base_url
@@ -145,7 +147,7 @@ class Stainless:
                 self._sites.clear()
             kind = type(client)
             name = _provider_name(self, cast("Hashable", kind), url.host)
-            site = self._sites[id(url)] = (url, kind, (url.host, name))
+            site = self._sites[id(url)] = (url, kind, (Address(url.host, url.port or PORTS.get(url.scheme)), name))
         return site[2]
 
 

@@ -21,7 +21,7 @@ from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvid
 from opentelemetry.metrics import _internal as _api
 
 from spanledger._seen import Recent
-from spanledger._types import Row
+from spanledger._types import Charge, Row
 from spanledger._units import FEMTO, UNITS
 from spanledger.errors import ConfigurationError
 from spanledger.sinks._metric_names import ATTRIBUTES, CALL, DEFAULT_METRICS, METRICS, MODALITIES, PROFILES, Metric
@@ -47,6 +47,9 @@ KEY: Final = (
     "cost_status",
     "usage_source",
 )
+
+COLUMNS: Final = tuple(name for name in CALL if name != "server_port")
+"""What histograms of calls are told apart by, the port apart, which is no column."""
 
 NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -213,15 +216,26 @@ class Metrics:
         self._known: MeterProvider | None = None
         self._instruments: Instruments | None = None
 
-    def count(self, row: Row) -> None:
+    def count(self, charge: Charge) -> None:
         """Counts one charge, where somebody has set a meter provider."""
+        instruments = self._now()
+        if instruments is not None:
+            instruments.pending.put(charge)
+
+    def over(self, row: Row, seconds: float) -> None:
+        """Records how long a workflow or a tool took."""
+        instruments = self._now()
+        if instruments is not None:
+            instruments.over(row, seconds)
+
+    def _now(self) -> Instruments | None:
+        """The instruments of the provider in force; made anew only when the provider changes."""
         provider = self._source.provider or getattr(_api, "_METER_PROVIDER", None)
         if provider is not self._known:
             self.flush()
             self._instruments = self._made(provider)
             self._known = provider
-        if self._instruments is not None:
-            self._instruments.pending.put(row)
+        return self._instruments
 
     def flush(self) -> None:
         """Gives the SDK what waits for a collection."""
@@ -257,22 +271,30 @@ class Instruments:
                 observed += 1
         self.pending = Pending(self._record, MOST if observed else 1)  # where nothing is observed, no collection asks
 
-    def _record(self, row: Row, context: Context) -> None:
+    def over(self, row: Row, seconds: float) -> None:
+        """A workflow or a tool is over; there are few of them, so each is recorded as it ends."""
+        column, value = AROUND[row["operation"]]
+        known = {column: row["name"], "error_type": row["error_type"]}
+        for metric, histogram in self._histograms:
+            if metric.value == value:
+                histogram.record(seconds, _named(metric.by, known))
+
+    def _record(self, charge: Charge, context: Context) -> None:
+        row = charge.row
         self._totals.add(row)
-        for record, read, attributes in self._records(tuple(map(row.get, CALL))):
+        for record, read, attributes in self._records((charge.server_port, *map(row.get, COLUMNS))):
             amount = read(row)
             if amount is not None:
                 record(amount, attributes, context)
 
-    def _records_of(self, values: tuple[Any, ...]) -> list[tuple[Record, Read, dict[str, str]]]:
-        """What the histograms are told of a call with these values of `CALL`, with the attributes ready made."""
-        known = dict(zip(CALL, values, strict=True))
+    def _records_of(self, values: tuple[Any, ...]) -> list[tuple[Record, Read, dict[str, Any]]]:
+        """What the histograms are told of a call with these values, with the attributes ready made."""
+        known = dict(zip(("server_port", *COLUMNS), values, strict=True))
         return [
             (histogram.record, read, {**_named(metric.by, known), **extra})
             for metric, histogram in self._histograms
-            if known["operation"] not in NOT_OF.get(metric.value, ())
-            if known["operation"] in ONLY_OF.get(metric.value, (known["operation"],))
-            for read, extra in RECORDED[metric.value]
+            if (known["operation"] == "embeddings") is EMBEDS.get(metric.value, known["operation"] == "embeddings")
+            for read, extra in RECORDED.get(metric.value, ())
         ]
 
     def _observer(self, metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
@@ -325,12 +347,12 @@ def _amounts(value: str, series: Series) -> Iterable[tuple[Extra, Any]]:
             yield (("gen_ai.token.modality", MODALITIES.get(unit.rpartition("_")[2], "text")),), int(quantity)
 
 
-def _named(names: Iterable[str], known: Row) -> dict[str, str]:
+def _named(names: Iterable[str], known: Row) -> dict[str, Any]:
     return {ATTRIBUTES[name]: known[name] for name in names if known[name] is not None}
 
 
 Read = Callable[[Row], "float | None"]
-Record = Callable[[float, dict[str, str], Context], None]
+Record = Callable[[float, dict[str, Any], Context], None]
 
 
 def _seconds(row: Row) -> float | None:
@@ -344,18 +366,40 @@ def _first_chunk(row: Row) -> float | None:
     return None if millis is None else millis / 1000
 
 
+def _sent(row: Row) -> int | None:
+    return row.get("input_tokens") or None
+
+
+def _received(row: Row) -> int | None:
+    return row.get("output_tokens") or None
+
+
 RECORDED: Final[Mapping[str, tuple[tuple[Read, Mapping[str, str]], ...]]] = {
     "inference_seconds": ((_seconds, NONE),),
     "embeddings_seconds": ((_seconds, NONE),),
     "seconds": ((_seconds, NONE),),
     "first_chunk_seconds": ((_first_chunk, NONE),),
+    "inference_input": ((_sent, NONE),),
+    "inference_output": ((_received, NONE),),
+    "embeddings_input": ((_sent, NONE),),
     "tokens": (
-        (lambda row: row.get("input_tokens") or None, {"gen_ai.token.type": "input"}),
-        (lambda row: row.get("output_tokens") or None, {"gen_ai.token.type": "output"}),
+        (_sent, {"gen_ai.token.type": "input"}),
+        (_received, {"gen_ai.token.type": "output"}),
     ),
 }
 """What each histogram is told of a row, and under which further attributes; `None` is not told."""
 
-ONLY_OF: Final[Mapping[str, tuple[str, ...]]] = {"embeddings_seconds": ("embeddings",)}
-NOT_OF: Final[Mapping[str, tuple[str, ...]]] = {"inference_seconds": ("embeddings",)}
-"""The operations whose rows a histogram is told, or is not told."""
+EMBEDS: Final[Mapping[str, bool]] = {
+    "inference_seconds": False,
+    "inference_input": False,
+    "inference_output": False,
+    "embeddings_seconds": True,
+    "embeddings_input": True,
+}
+"""The histograms that are told of embeddings only, or of all else only."""
+
+AROUND: Final[Mapping[str, tuple[str, str]]] = {
+    "invoke_workflow": ("workflow_name", "workflow_seconds"),
+    "execute_tool": ("tool_name", "tool_seconds"),
+}
+"""What the name of a thing around calls is called, and which histogram is told how long it took."""

@@ -45,6 +45,7 @@ START: Final[tuple[Name, ...]] = (
     Name(SEMCONV, "gen_ai.request.model", "request_model"),
     Name(SEMCONV, "gen_ai.request.stream", "streamed"),
     Name(SEMCONV, "server.address", "server_address"),
+    Name(SEMCONV, "server.port", "server_port"),
     Name("v1.41-older", "gen_ai.system", "system"),
     Name("openinference", "llm.model_name", "request_model"),
     Name("openinference", "llm.request.model_name", "request_model"),

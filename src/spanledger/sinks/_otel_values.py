@@ -201,9 +201,9 @@ class Names:
         self._opening = lru_cache(maxsize=4096)(self._opening_of)
         self._tagging = lru_cache(maxsize=4096)(self._tagging_of)
 
-    def start(self, row: Row, tags: Mapping[str, str]) -> Attributes:
+    def start(self, row: Row, tags: Mapping[str, str], port: int | None = None) -> Attributes:
         """What is known when the call begins, tags included. Not to be changed."""
-        return self._opening(tuple(map(row.get, OPENING)), tuple(tags.items()))
+        return self._opening((port, *map(row.get, OPENING)), tuple(tags.items()))
 
     def around(self, row: Row) -> Attributes:
         """Of a workflow or a tool: what it is."""
@@ -218,7 +218,10 @@ class Names:
         return _read(self._end, {**row, **costs_of(row)})
 
     def _opening_of(self, values: tuple[Any, ...], tags: tuple[tuple[str, str], ...]) -> Attributes:
-        return {**_read(self._start, dict(zip(OPENING, values, strict=True))), **self.tags(dict(tags))}
+        return {
+            **_read(self._start, dict(zip(("server_port", *OPENING), values, strict=True))),
+            **self.tags(dict(tags)),
+        }
 
     def _tagging_of(self, items: tuple[tuple[str, str], ...]) -> Attributes:
         tags = dict(items)

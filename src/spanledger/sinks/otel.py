@@ -28,7 +28,7 @@ from spanledger.errors import ConfigurationError
 from spanledger.sinks._metric_names import DEFAULT_METRICS
 from spanledger.sinks._metrics import DEFAULT_METRIC_TAGS, Health, Metrics, Source, no_health
 from spanledger.sinks._otel_names import DEFAULT_PROFILES, SCHEMA_URL
-from spanledger.sinks._otel_values import Names, tags_of
+from spanledger.sinks._otel_values import Attributes, Names, tags_of
 from spanledger.sinks._processor import Finished, TagProcessor, Tags, claim
 from spanledger.sinks._spans import Traced, Untraced, is_model_call
 
@@ -99,7 +99,7 @@ class OTel:
         self._tracer: Tracer | None = None
         self._tracer_now()
 
-    def begin(self, row: Row, *, native: bool = False) -> SpanHandle | None:
+    def begin(self, row: Row, *, native: bool = False, port: int | None = None) -> SpanHandle | None:
         """The span of a call that starts here, `None` where there is no trace at all."""
         tracer = self._tracer_now()
         here = get_current()
@@ -119,12 +119,12 @@ class OTel:
             if outer is not None:
                 call.adopt(outer)
             return call
-        return Traced(parent, self._names, tags, self._open(tracer, row, tags))
+        return Traced(parent, self._names, tags, self._open(tracer, row, self._names.start(row, tags, port)))
 
-    def _open(self, tracer: Tracer, row: Row, tags: Mapping[str, str]) -> Span:
+    def _open(self, tracer: Tracer, row: Row, attributes: Attributes) -> Span:
         model = row.get("request_model")
         name = f"{row['operation']} {model}" if model else row["operation"]
-        return tracer.start_span(name, kind=SpanKind.CLIENT, attributes=self._names.start(row, tags))
+        return tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
 
     def around(self, row: Row, context: Context | None) -> Span | None:
         """The span of a workflow or a tool that starts in a context, `None` where the policy of `*` is `off`."""
@@ -133,6 +133,10 @@ class OTel:
             return None
         name = f"{row['operation']} {row['name']}"
         return tracer.start_span(name, context, attributes=self._names.around(row))
+
+    def over(self, row: Row, seconds: float, error_type: str | None) -> None:
+        """A workflow or a tool is over: how long it took is a metric."""
+        self._metrics.over({**row, "error_type": error_type}, seconds)
 
     def _tracer_now(self) -> Tracer | None:
         """The tracer of the provider in force; asked anew only when the provider changes."""
@@ -163,7 +167,7 @@ class OTel:
 
     def book(self, charge: Charge) -> None:
         """Counts one charge in the metrics."""
-        self._metrics.count(charge.row)
+        self._metrics.count(charge)
 
     def flush(self) -> None:
         """Gives the meter provider what waits for its next collection; providers flush themselves."""
