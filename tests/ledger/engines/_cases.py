@@ -151,8 +151,9 @@ CASES: Final = {
             "FROM charges WHERE trace_id IS NOT NULL GROUP BY trace_id ORDER BY trace_id"
         ),
     ),
+    "products of amounts": Case("sql", _sql("SELECT sum(list_cost) * 2 AS c FROM charges WHERE list_cost < 3")),
     "quotients of whole numbers": Case(
-        "sql", _sql("SELECT sum(input_tokens) // 7 AS a, 9007199254740993 // 2 AS b FROM charges")
+        "sql", _sql("SELECT sum(input_tokens) // 7 AS a, 9007199254740995 // 2 AS b FROM charges")
     ),
     "direct costs by rules": Case("allocate", _allocated(**PLAN)),
     "shared pools": Case("allocate", _allocated(**PLAN, pools=POOLS, drivers=HEADS)),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +31,7 @@ _KINDS: Final = {
 }
 _SCHEMA: Final = ", ".join(f"{column.name} {_KINDS[type(column)]}" for column in COLUMNS)
 """The columns of a charge, whatever columns and widths a file has: Spark need not open every file to find out."""
+_LOSS: Final = "spark.sql.decimalOperations.allowPrecisionLoss"
 
 
 class SparkDialect(Dialect):
@@ -91,7 +93,8 @@ class Spark:
         """The answer, as Arrow."""
         named = {f"p{place}": value for place, value in enumerate(params, 1)}
         try:
-            answer: pa.Table = self.session.sql(sql, args=named).toArrow()
+            with _without_loss(self.session):
+                answer: pa.Table = self.session.sql(sql, args=named).toArrow()
         except Exception as error:
             msg = f"the ledger cannot answer: {error}"
             raise LedgerError(msg) from error
@@ -108,3 +111,14 @@ class Spark:
             builder = SparkSession.builder.config("spark.sql.session.timeZone", "UTC").appName("spanledger")
             self._session = (builder.master(self._master) if self._master else builder).getOrCreate()
         return self._session
+
+
+@contextmanager
+def _without_loss(session: Any) -> Iterator[None]:
+    """Products of amounts keep all of their places: Spark rounds them in silence where their digits might not do."""
+    before = session.conf.get(_LOSS)
+    session.conf.set(_LOSS, "false")
+    try:
+        yield
+    finally:
+        session.conf.set(_LOSS, before)
