@@ -55,7 +55,7 @@ def configure(**settings: Unpack[Settings]) -> None:
     _injection.asking.enabled = values["include_usage"]
     _injection.asking.hosts = tuple(values["include_usage_hosts"])
     _threads.switch(on=values["threads"])
-    keeping = {name: values[name] for name in ("durability", "sealing", "hmac_key")}
+    keeping = {name: values[name] for name in ("durability", "sealing", "hmac_key", "min_free_mb")}
     ledger = LedgerSink(os.fspath(values["ledger"]), **keeping, send=_sending(values["ship_to"]))
     _replace_sinks(ledger, otel, *([bridge] if bridge else []))
     _meter.start()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanledger import _faults, _meter
+from spanledger._settings import read
 
 if TYPE_CHECKING:
     from spanledger.cli import Commands
@@ -74,10 +76,17 @@ def _process() -> Iterator[str]:
         yield f"  fault {place}: {fault['count']} times, last: {fault['message']}"
 
 
+def _space(path: Path) -> str:
+    """What is free for charges, and that none are written where it is less than they leave to the application."""
+    reserve, free = read({})["min_free_mb"], shutil.disk_usage(path).free >> 20
+    bound = f"{free} MiB are free on its disk, {reserve} of them for the application alone (min_free_mb)"
+    return bound if free >= reserve else f"{bound}: charges are not written, and are lost"
+
+
 def _ledger(path: Path) -> int:
     from spanledger.ledger._health import health
 
     found = health(path)
     print(f"ledger {path}")
-    print("\n".join(f"  {line}" for line in str(found).splitlines()))
+    print("\n".join(f"  {line}" for line in [_space(path), *str(found).splitlines()]))
     return 0 if found.ok else 1

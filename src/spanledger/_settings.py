@@ -31,6 +31,7 @@ class Settings(TypedDict, total=False):
     durability: str
     sealing: str
     hmac_key: str | None
+    min_free_mb: int
     ship_to: str | None
     include_usage: bool
     include_usage_hosts: Iterable[str]
@@ -97,6 +98,10 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         Setting(
             *("hmac_key", None, "SPANLEDGER_HMAC_KEY", str, (str,)),
             "With a key, `customer` and `user_id` are written to the ledger as their keyed hashes.",
+        ),
+        Setting(
+            *("min_free_mb", 32, "SPANLEDGER_MIN_FREE_MB", int, (int,)),
+            "MiB of the ledger's disk that are left to the application: below, charges are counted as lost.",
         ),
         Setting(
             *("ship_to", None, "SPANLEDGER_SHIP_TO", str, (str,)),

@@ -19,6 +19,7 @@ from spanledger.ledger._facts import Facts
 from spanledger.ledger._fields import Field, dimensions, resolve, tags_of
 from spanledger.ledger._files import Files, scan
 from spanledger.ledger._health import Health, health
+from spanledger.ledger._overdue import Overdue
 from spanledger.ledger._period import ALWAYS, Period, When, duration, period
 from spanledger.ledger._relation import EXTRA, Piece, Relation, as_it_is_now, portable
 from spanledger.ledger._repeats import NO_REPEATS, Looker, Repeats
@@ -50,16 +51,23 @@ class Ledger:
     an `Engine`: every question is asked there. `path` may be where a ledger was shipped to, `s3://...`: the days of a
     question are copied here before it is asked.
     `memory` is how much DuckDB may take before it goes on on disk: a part of what there is, or `2GB`.
+    `sealing="off"`, or so in `SPANLEDGER_SEALING`, keeps questions from starting `spanledger seal`, at low priority,
+    where they meet 64 MiB of closed segments.
     Raises `LedgerError` that names the field or file that is wrong, `MissingExtraError` without DuckDB.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], engine: str | Engine = "duckdb", memory: str = duckdb.MEMORY
+        self,
+        path: str | os.PathLike[str],
+        engine: str | Engine = "duckdb",
+        memory: str = duckdb.MEMORY,
+        sealing: str | None = None,
     ) -> None:
         self.path, self._source = _located(os.fspath(path))
         self._engine = duckdb.DuckDB(memory=memory)
         self._other = None if engine == "duckdb" else engine_of(engine) if isinstance(engine, str) else engine
         self._repeats = Looker(self._engine)
+        self._overdue = Overdue(self.path, "off" if self._source else sealing)
 
     def cost(  # noqa: PLR0913 -- one question, its parts by name
         self,
@@ -311,6 +319,7 @@ class Ledger:
 
         def over(files: Files, scratch: Scratch) -> T:
             files = duckdb.in_force(self._engine, files.within(within))
+            self._overdue.look(files)
             facts = self._engine.facts(file.path for file in files.sealed)
             files, days = _handled(files, _rolled.in_period(files, facts, within), within, handling)
             return ask(self._relation(files, scratch, days, shape))

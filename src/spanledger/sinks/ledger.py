@@ -10,8 +10,6 @@ import errno
 import hmac
 import json
 import os
-import subprocess
-import sys
 import threading
 import time
 import weakref
@@ -23,6 +21,7 @@ from typing import Final
 import orjson
 
 from spanledger import _faults
+from spanledger._spawning import spawn_sealing
 from spanledger._types import Charge, Row
 from spanledger.errors import ConfigurationError
 from spanledger.sinks._segment import Segment, prepare
@@ -52,22 +51,25 @@ class LedgerSink:
     `durability` is `process` (a charge outlives its process) or `fsync` (it outlives the power). With `hmac_key`,
     `customer` and `user_id` are written as their HMAC-SHA256, 32 hexadecimal digits. `sealing="spawn"` starts
     `spanledger seal` as a process of low priority whenever a segment is full. `send` is given the ledger at each flush,
-    its segments closed, to move them elsewhere. Raises `ConfigurationError`.
+    its segments closed, to move them elsewhere. `min_free_mb` is how much of the disk is left free, in MiB, 32 by
+    default. Raises `ConfigurationError`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- settings, by name
         self,
         path: str | os.PathLike[str],
         *,
         durability: str = "process",
         hmac_key: str | None = None,
         sealing: str = "off",
+        min_free_mb: int | None = None,
         send: Callable[[Path], object] | None = None,
     ) -> None:
         self.path = Path(path).absolute()
         self._fsync = _choice("durability", durability, ("process", "fsync")) == "fsync"
         self._key = hmac_key.encode() if hmac_key else None
         self._spawns = _choice("sealing", sealing, ("off", "spawn")) == "spawn"
+        self._reserve = None if min_free_mb is None else min_free_mb << 20
         self._send = send
         self._begin()
 
@@ -158,12 +160,13 @@ class LedgerSink:
                 _faults.lose(FileNotFoundError(errno.ENOENT, "the segment was deleted or closed", str(segment.path)))
             return False
         segment.rows_seen = segment.rows
-        if segment.free < RESERVE_BYTES:
+        reserve = RESERVE_BYTES if self._reserve is None else self._reserve
+        if segment.free < reserve:
             segment.look_at = now
-            raise OSError(errno.ENOSPC, f"less than {RESERVE_BYTES >> 20} MiB are free", str(self.path))
+            raise OSError(errno.ENOSPC, f"less than {reserve >> 20} MiB are free", str(self.path))
         full = segment.size > ROTATE_BYTES or now - segment.opened_at > ROTATE_SECONDS
         if full and self._spawns:
-            _spawn_sealing(self.path)
+            spawn_sealing(self.path)
         return not full
 
     def _try(self, now: float) -> Segment:
@@ -229,16 +232,6 @@ def write_report(ledger: Path, name: str) -> None:
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(orjson.dumps({"pid": os.getpid(), **_faults.snapshot()}))
     beside.replace(folder / f"{name}.json")
-
-
-def _spawn_sealing(ledger: Path) -> None:
-    """Starts `spanledger seal`, where this process is a Python that can: inside uWSGI `sys.executable` is uWSGI."""
-    if not Path(sys.executable or "").name.startswith("python"):
-        return
-    command = [sys.executable, "-m", "spanledger", "seal", "--nice", str(ledger)]
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    run = {"args": command, "start_new_session": True, "check": False, **quiet}
-    threading.Thread(target=subprocess.run, kwargs=run, name="spanledger-seal", daemon=True).start()
 
 
 def _after_fork() -> None:
