@@ -217,6 +217,8 @@ def test_a_function_of_another_signature_is_left_alone_warned_of_once_and_said(
             assert _meter.describe()["hooks"][hook].startswith("not hooked: ")
             assert [dict(vars(kind)) for kind in kinds if isinstance(kind, type)] == before
             assert [line for line in _doctor._process() if line.startswith(f"  {hook}: not hooked: ")]
+            others = {"openai", "anthropic", "google.genai", "botocore"} - {hook}
+            assert {_meter.describe()["hooks"][other] for other in others} == {"hooked"}
     assert [record.getMessage().count(module_name) for record in caplog.records] == [1]
 
 

@@ -47,6 +47,15 @@ def test_texts_that_the_weights_were_not_fitted_on(family: str) -> None:
     assert max(map(abs, found.values())) < 0.4, found
 
 
+def test_over_all_tokenizers_texts_and_scripts_the_mean_error_is_what_we_promise() -> None:
+    found = [
+        abs(tokens_of(features(one["text"]), weights()[family]) / one["tokens"][family] - 1)
+        for family in FAMILIES
+        for one in TRUTH.values()
+    ]
+    assert statistics.fmean(found) < 0.1
+
+
 @given(st.text())
 def test_an_estimate_is_within_what_any_tokenizer_gives(text: str) -> None:
     size = len(text.encode("utf-8", "surrogatepass"))

@@ -29,6 +29,11 @@ def ask_openai(url):
         client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}])
 
 
+def ask_for_a_stream(url):
+    with openai.OpenAI(api_key="k", base_url=f"{url}/v1") as client:
+        list(client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}], stream=True))
+
+
 def ask_anthropic(url):
     with anthropic.Anthropic(api_key="k", base_url=url) as client:
         client.messages.create(model="claude-opus-5", max_tokens=9, messages=[{"role": "user", "content": "hi"}])
@@ -51,7 +56,13 @@ def ask_gemini(url):
         client.models.generate_content(model="gemini-2.5-flash", contents="hi")
 
 
-ASK = {"openai": ask_openai, "anthropic": ask_anthropic, "bedrock": ask_bedrock, "gemini": ask_gemini}
+ASK = {
+    "openai": ask_openai,
+    "openai stream": ask_for_a_stream,
+    "anthropic": ask_anthropic,
+    "bedrock": ask_bedrock,
+    "gemini": ask_gemini,
+}
 
 
 @pytest.fixture
@@ -93,7 +104,9 @@ def propagating():
 
 def wire(provider):
     assert provider.requests
-    return "\n".join(f"{name}: {value}" for request in provider.requests for name, value in request.headers.items())
+    lines = [f"{name}: {value}" for request in provider.requests for name, value in request.headers.items()]
+    sent = [f"{request.path} {request.query} {request.body.decode()}" for request in provider.requests]
+    return "\n".join(lines + sent)
 
 
 @pytest.mark.parametrize("sdk", ASK)

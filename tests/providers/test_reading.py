@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spanledger.providers import anthropic, bedrock, openai
@@ -75,6 +75,26 @@ def test_more_cached_than_sent_is_kept_as_it_is_and_has_no_price() -> None:
     assert not usage.usable
 
 
+@pytest.mark.parametrize("modality", ["image", "audio"])
+def test_what_the_cache_served_of_images_or_sound_is_billed_once_at_the_price_of_the_cache(modality: str) -> None:
+    details = {"cached_tokens": 950, f"{modality}_tokens": 800}
+    usage = openai.TOKENS.read(
+        {"prompt_tokens": 1000, "completion_tokens": 5, "total_tokens": 1005, "prompt_tokens_details": details}
+    )
+    assert usage is not None
+    assert usage.units == {"input": 0, "output": 5, "cache_read": 950, f"input_{modality}": 50}
+    assert (usage.usable, usage.input_tokens) == (True, 1000)
+    assert "cache" in (usage.flaw or "")
+
+
+@pytest.mark.parametrize("details", [{"image_tokens": 1200}, {"image_tokens": 800, "cached_tokens": 1100}])
+def test_parts_that_are_more_than_the_whole_are_no_overlap(details: dict[str, int]) -> None:
+    usage = openai.TOKENS.read({"prompt_tokens": 1000, "prompt_tokens_details": details})
+    assert usage is not None
+    assert not usage.usable
+    assert usage.units["input_image"] == details["image_tokens"]
+
+
 @pytest.mark.parametrize("value", ["12", True, 1.5, -(2**60), 2**60, [], {}, float("nan"), float("inf")])
 def test_what_is_no_count_is_none(value: Any) -> None:
     assert as_count(value) is None
@@ -114,7 +134,7 @@ VALUES = st.recursive(
 EVENTS = st.dictionaries(NAMES, VALUES, max_size=8)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(name=st.sampled_from(sorted(APIS)), events=st.lists(EVENTS, max_size=4))
 def test_no_body_makes_a_reader_raise(name: str, events: list[dict[str, Any]]) -> None:
     state: dict[str, Any] = {}

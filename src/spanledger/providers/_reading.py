@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from spanledger._types import Quantity, Row, Usage
+from spanledger._types import Row, Usage
 
 if TYPE_CHECKING:
     from spanledger._call import Tally
@@ -244,12 +244,33 @@ def as_count(value: Any) -> int | None:
     return value if -LARGEST <= value <= LARGEST else None
 
 
-def _checked(units: Mapping[str, Quantity], total: int | None, flaws: list[str]) -> Usage:
+MODALITIES: Final = ("input_image", "input_audio")
+OVERLAP: Final = "images or sound that the cache served are counted with both"
+
+
+def _fitted(units: dict[str, int]) -> bool:
+    """Takes what the cache must have served of images and sound out of those; whether the parts then fit the whole."""
+    lacking = -units["input"]
+    if not units.get("cache_read") or sum(max(units.get(unit, 0), 0) for unit in MODALITIES) < lacking:
+        return False
+    for unit in MODALITIES:
+        served = min(lacking, max(units.get(unit, 0), 0))
+        if served:
+            units[unit] -= served
+            units["input"] += served
+            lacking -= served
+    return True
+
+
+def _checked(units: dict[str, int], total: int | None, flaws: list[str]) -> Usage:
+    overlap = units.get("input", 0) < 0 and _fitted(units)
     for unit, quantity in units.items():
         if quantity < 0:
             flaws.append(f"{unit} is negative: {quantity}")
     if flaws:
         return Usage(units, flaws[0], usable=False)
+    if overlap:
+        return Usage(units, OVERLAP)
     if total is not None and total != (tokens := sum(units.values())):
         return Usage(units, f"the provider's total {total} is not the sum of its parts {tokens}")
     return Usage(units)
