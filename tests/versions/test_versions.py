@@ -1,7 +1,7 @@
 """One conformance suite for every SDK version: each way to call x each way for it to end, sync and async.
 
 It imports one SDK, named by `SPANLEDGER_SDK` (`openai` or `anthropic`; both by default), and asks that SDK what it can:
-a way to call that a version does not have is skipped. `nox` runs it over `sdk_versions.py`.
+a way to call that a version does not have is skipped, and so is a way to end. `nox` runs it over `sdk_versions.py`.
 """
 
 from __future__ import annotations
@@ -15,17 +15,24 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
+from tests._answers import CHAT, HELLO, MESSAGE, REPLY, RESPONSE, TOKENS, WHOLE, Api, Counts
 
 from spanledger import _faults, _meter
-from spanledger.testing import Fault, ProviderServer, Reply, Tokens, capture_charges, refused
+from spanledger.testing import Fault, ProviderServer, Reply, capture_charges, refused
 
 SDKS = os.environ.get("SPANLEDGER_SDK", "openai,anthropic").split(",")
-TOKENS = Tokens(input_tokens=100, output_tokens=40, cache_read_tokens=30)
-REPLY = Reply("one two three four", TOKENS)
-MESSAGES = [{"role": "user", "content": "hello"}]
+MESSAGES = [{"role": "user", "content": HELLO}]
 GPT: dict[str, Any] = {"model": "gpt-4o", "messages": MESSAGES}
 USAGE: dict[str, Any] = {"stream": True, "extra_body": {"stream_options": {"include_usage": True}}}
 CLAUDE: dict[str, Any] = {"model": "claude-sonnet-5-5", "max_tokens": 64, "messages": MESSAGES}
+
+
+APIS = {
+    "chat": CHAT._replace(model="gpt-4o"),
+    "responses": RESPONSE._replace(model="gpt-4o"),
+    "messages": MESSAGE._replace(model="claude-sonnet-5-5"),
+}
+"""What is known of a stream that ends early, by the last resource of a method's path."""
 
 
 class Shape(NamedTuple):
@@ -38,6 +45,15 @@ class Shape(NamedTuple):
     wrapper: str = ""
     streams: bool = False
     output: bool = True
+
+    @property
+    def api(self) -> Api:
+        return next(api for name, api in APIS.items() if name in self.path)
+
+    @property
+    def events(self) -> int:
+        """What the application has got of a stream that ends early."""
+        return self.api.events if self.wrapper == "with_streaming_response" else self.api.parsed
 
 
 SHAPES = {
@@ -55,16 +71,16 @@ SHAPES = {
         Shape(
             "openai", "chat lines", "chat.completions.create", {**GPT, **USAGE}, "with_streaming_response", streams=True
         ),
-        Shape("openai", "responses", "responses.create", {"model": "gpt-4o", "input": "hello"}),
-        Shape("openai", "responses parse", "responses.parse", {"model": "gpt-4o", "input": "hello"}),
+        Shape("openai", "responses", "responses.create", {"model": "gpt-4o", "input": HELLO}),
+        Shape("openai", "responses parse", "responses.parse", {"model": "gpt-4o", "input": HELLO}),
         Shape(
             *("openai", "responses stream", "responses.create"),
-            {"model": "gpt-4o", "input": "hello", "stream": True},
+            {"model": "gpt-4o", "input": HELLO, "stream": True},
             streams=True,
         ),
         Shape(
             *("openai", "embeddings", "embeddings.create"),
-            {"model": "text-embedding-3-small", "input": "hello", "encoding_format": "float"},
+            {"model": "text-embedding-3-small", "input": HELLO, "encoding_format": "float"},
             output=False,
         ),
         Shape("anthropic", "messages", "messages.create", CLAUDE),
@@ -89,24 +105,79 @@ SHAPES = {
 }
 
 
+class Known(NamedTuple):
+    """What a charge has to say of its usage."""
+
+    usage_source: str | None
+    counts: Counts
+
+
+def everything(shape: Shape) -> Known:
+    return Known("reported", WHOLE if shape.output else Counts(TOKENS.input_tokens))
+
+
+def heard(shape: Shape) -> Known:
+    """What a stream has said until it ended early."""
+    return Known("partial", shape.api.heard())
+
+
+def asked(shape: Shape) -> Known:
+    """An answer has begun, of which nothing was read."""
+    return Known("partial", shape.api.asked())
+
+
+def nothing(_: Shape) -> Known:
+    return Known(None, Counts())
+
+
 class Exit(NamedTuple):
-    """A way to end: what the server does, what the application does after `events` of a stream, what is booked."""
+    """A way to end: what the server does, what is booked, what the application does once it has read what comes.
 
-    replies: tuple[Reply, ...]
+    `raises` is `None` where it depends on the SDK's version. `only` keeps the shapes that can end so.
+    """
+
+    plays: Callable[[Shape], tuple[Reply, ...]]
     status: str
+    known: Callable[[Shape], Known]
     act: str = "read"
-    raises: bool = False
-    only_streams: bool = False
+    raises: bool | None = False
+    timeout: float = 30.0
+    only: Callable[[Shape], bool] = lambda shape: shape.streams
 
+
+def always(*replies: Reply) -> Callable[[Shape], tuple[Reply, ...]]:
+    return lambda _: replies
+
+
+def faulty(kind: Any, after: int | None = None) -> Callable[[Shape], tuple[Reply, ...]]:
+    """The server fails after so many events, or once it has sent the first words of a stream."""
+    return lambda shape: (Reply(REPLY.text, TOKENS, fault=Fault(kind, shape.api.events if after is None else after)),)
+
+
+def any_shape(_: Shape) -> bool:
+    return True
+
+
+SHORT = 0.5
+"""Seconds after which a client gives up on a server that sends nothing more."""
+
+HOLDS = faulty("hold")
+"""Nothing more comes until the application has gone: what it has read is all that was sent."""
 
 EXITS = {
-    "read": Exit((REPLY,), "ok"),
-    "429 then read": Exit((refused(429), REPLY), "ok"),
-    "500 then read": Exit((refused(500), REPLY), "ok"),
-    "400": Exit((refused(400),), "error", raises=True),
-    "closed": Exit((REPLY,), "aborted", "close", only_streams=True),
-    "dropped": Exit((REPLY,), "aborted", "drop", only_streams=True),
-    "cut": Exit((Reply("one two three four", TOKENS, fault=Fault("cut", 2)),), "error", raises=True, only_streams=True),
+    "read": Exit(always(REPLY), "ok", everything, only=any_shape),
+    "429 then read": Exit(always(refused(429), REPLY), "ok", everything, only=any_shape),
+    "500 then read": Exit(always(refused(500), REPLY), "ok", everything, only=any_shape),
+    "400": Exit(always(refused(400)), "error", nothing, raises=True, only=any_shape),
+    "timeout": Exit(faulty("hold", 0), "error", nothing, raises=True, timeout=SHORT, only=any_shape),
+    "closed": Exit(HOLDS, "aborted", heard, "close"),
+    "left": Exit(HOLDS, "aborted", heard, "leave"),
+    "dropped": Exit(HOLDS, "aborted", heard, "drop"),
+    "unread": Exit(HOLDS, "aborted", asked, "forget"),
+    "cancelled": Exit(HOLDS, "aborted", heard, "cancel"),
+    "stall": Exit(HOLDS, "error", heard, raises=True, timeout=SHORT),
+    "cut": Exit(faulty("cut"), "error", heard, raises=True),
+    "error event": Exit(faulty("error"), "error", heard, raises=None),
 }
 
 
@@ -119,15 +190,18 @@ def server() -> Iterator[ProviderServer]:
 @pytest.fixture(autouse=True)
 def _no_faults() -> Iterator[None]:
     _faults.reset()
+    gc.freeze()  # a collection is about the few objects of a test
     yield
+    gc.unfreeze()
     assert _faults.snapshot() == {"lost": 0, "faults": {}}
 
 
-def client_of(shape: Shape, url: str, *, asynchronous: bool) -> Any:
+def client_of(shape: Shape, url: str, timeout: float, *, asynchronous: bool) -> Any:
     sdk = importlib.import_module(shape.sdk)
     kind = {"openai": "OpenAI", "anthropic": "Anthropic"}[shape.sdk]
     base = f"{url}/v1" if shape.sdk == "openai" else url
-    return getattr(sdk, f"Async{kind}" if asynchronous else kind)(base_url=base, api_key="any", max_retries=2)
+    made = getattr(sdk, f"Async{kind}" if asynchronous else kind)
+    return made(base_url=base, api_key="any", timeout=timeout, max_retries=0 if timeout == SHORT else 2)
 
 
 def method_of(client: Any, shape: Shape) -> Callable[..., Any]:
@@ -166,9 +240,20 @@ async def call(shape: Shape, client: Any, act: str) -> None:
     if not shape.streams:
         return
     stream = await settle(result.parse()) if shape.wrapper else result
-    await consume(events_of(stream), act)
+    leave = leaving(stream) if act == "leave" else None
+    await consume(events_of(stream), shape, act)
     if act == "close":
         await close(stream)
+    if leave is not None:
+        await settle(leave(None, None, None))
+
+
+def leaving(stream: Any) -> Callable[..., Any]:
+    """What a `with` around a stream calls at its end."""
+    leave = getattr(stream, "__aexit__", None) or getattr(stream, "__exit__", None)
+    if leave is None:
+        pytest.skip("a stream of this version is no context manager")
+    return leave
 
 
 async def read_within(manager: Any, shape: Shape, act: str) -> None:
@@ -176,17 +261,31 @@ async def read_within(manager: Any, shape: Shape, act: str) -> None:
     entered = manager.__aenter__() if hasattr(manager, "__aenter__") else manager.__enter__()
     response = await settle(entered)
     if shape.streams:
-        await consume(events_of(response.iter_lines()), act)
+        await consume(data_of(response), shape, act)
     else:
         await settle(response.read())
-    left = manager.__aexit__ if hasattr(manager, "__aexit__") else manager.__exit__
-    await settle(left(None, None, None))
+    if act == "close":
+        await settle(response.close())
+    if act not in ("drop", "forget"):
+        await settle(leaving(manager)(None, None, None))
 
 
-async def consume(events: Any, act: str) -> None:
-    async for _ in events:
-        if act != "read":
+async def data_of(response: Any) -> Any:
+    """The lines that hold an event."""
+    async for line in events_of(response.iter_lines()):
+        if line.startswith("data:"):
+            yield line
+
+
+async def consume(events: Any, shape: Shape, act: str) -> None:
+    """Reads all, or what comes until the stream ends early."""
+    taken = 0
+    while act != "forget" and (act in ("read", "cancel") or taken < shape.events):
+        if await anext(events, None) is None:
             break
+        taken += 1
+        if act == "cancel" and taken == shape.events:
+            asyncio.get_running_loop().call_later(SHORT / 10, asyncio.current_task().cancel)  # type: ignore[union-attr]
     await events.aclose()
 
 
@@ -206,7 +305,7 @@ CASES = [
     for name, shape in SHAPES.items()
     for way, ending in EXITS.items()
     for asynchronous in (False, True)
-    if shape.streams or not ending.only_streams
+    if ending.only(shape) and (asynchronous or ending.act != "cancel")
 ]
 
 
@@ -219,32 +318,28 @@ def test_every_call_is_one_charge_whatever_its_end(
 ) -> None:
     ending = EXITS[way]
     server._script.clear()
-    server.reply(*ending.replies)
+    server.reply(*ending.plays(shape))
     with capture_charges() as charges:
         assert _meter.describe()["hooks"][shape.sdk] in ("hooked", "waiting")
-        raised = asyncio.run(outcome(shape, server.base_url, ending.act, asynchronous=asynchronous))
+        raised = asyncio.run(outcome(shape, ending, server.base_url, asynchronous=asynchronous))
         gc.collect()
-    assert (raised is not None) == ending.raises, raised
-    assert [charge.status for charge in charges] == [ending.status]
+    assert ending.raises in (None, raised is not None), raised
     (charge,) = charges
-    if ending.status == "ok":
-        assert charge.usage_source == "reported"
-        assert (charge.input_tokens, charge.cache_read_tokens) == ((100, 30) if shape.output else (100, None))
-        assert charge.output_tokens == (40 if shape.output else None)
-    elif way == "400":
-        assert (charge.cost_status, charge.list_cost) == ("not_billed", 0)
-    else:
-        assert charge.usage_source in ("partial", "estimated", None)
-        assert charge.cost_status != "exact"
+    assert charge.status == ending.status
+    counts = Counts(charge.input_tokens, charge.cache_read_tokens, charge.output_tokens)
+    assert Known(charge.usage_source, counts) == ending.known(shape)
+    assert (charge.cost_status == "not_billed") == (way == "400")
 
 
-async def outcome(shape: Shape, url: str, act: str, *, asynchronous: bool) -> Exception | None:
-    """What the application's call raised, if anything."""
-    client = client_of(shape, url, asynchronous=asynchronous)
-    try:
-        await call(shape, client, act)
-    except Exception as error:  # noqa: BLE001 -- compared with what is expected
-        return error
-    finally:
-        await shut(client)
-    return None
+async def outcome(shape: Shape, ending: Exit, url: str, *, asynchronous: bool) -> str | None:
+    """The name of what the application's call raised, if anything: the error itself would keep the stream alive."""
+    client = client_of(shape, url, ending.timeout, asynchronous=asynchronous)
+    task = asyncio.ensure_future(call(shape, client, ending.act))
+    await asyncio.wait({task})
+    raised = None if task.cancelled() else task.exception()
+    del task
+    gc.collect()
+    await shut(client)
+    if isinstance(raised, pytest.skip.Exception):
+        raise raised
+    return type(raised).__name__ if raised else None

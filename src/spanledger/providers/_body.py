@@ -67,7 +67,7 @@ class WatchedBody:
     def __init__(self, body: Any, tally: Tally) -> None:
         self._body = body
         self._tally = tally
-        self._tail = b""
+        self._last = b""
         self._exhausted = False
         self.show: Callable[[bytes], None] | None = None
 
@@ -81,7 +81,7 @@ class WatchedBody:
     def __iter__(self) -> Iterator[bytes]:
         try:
             for chunk in self._body:
-                self._tail = chunk[-4:]
+                self._last = chunk
                 if self.show is not None:
                     self.show(chunk)
                 yield chunk
@@ -94,7 +94,7 @@ class WatchedBody:
         chunks = self._body.__aiter__()
         try:
             async for chunk in chunks:
-                self._tail = chunk[-4:]
+                self._last = chunk
                 if self.show is not None:
                     self.show(chunk)
                 yield chunk
@@ -118,6 +118,7 @@ class WatchedBody:
     def __del__(self) -> None:
         tally = vars(self).get("_tally")  # absent where `__init__` has failed
         if tally is not None:
+            _fold_error(tally, vars(self).get("_last", b""))
             tally.end("dropped")
 
     @_faults.guarded("end a body")
@@ -132,16 +133,27 @@ class WatchedBody:
         if error is not None:
             self._tally.end("failed", error)
         elif not self._awaits_last_event():
+            _fold_error(self._tally, self._last)
             self._tally.end("closed")
 
     def _awaits_last_event(self) -> bool:
         """A stream that ended inside an event: the SDK hands that event out after the body's end, if at all."""
         tally = self._tally
-        whole = self._tail.endswith(ENDS) or (tally.complete and "usage" in tally.state)
+        whole = self._last.endswith(ENDS) or (tally.complete and "usage" in tally.state)
         if not self._exhausted or tally.sealed or not tally.call.stream or whole:
             return False
         tally.ends_with_next = True
         return True
+
+
+@_faults.guarded("look for an error event")
+def _fold_error(tally: Tally, last: bytes) -> None:
+    """Older SDKs raise an error event before anyone is told of it, and leave the body open."""
+    if tally.complete or tally.sealed or b"error" not in last:
+        return
+    for event in objects(last.splitlines(), b"data:"):
+        if event.get("type") == "error" or event.get("error"):
+            tally.fold(tally.state, event)
 
 
 def _raising(sdk: str) -> BaseException | None:

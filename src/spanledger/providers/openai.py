@@ -146,6 +146,8 @@ def fold_responses(state: State, event: Body) -> None:
     response = event.get("response")
     if isinstance(response, dict):
         _fold_body(state, response, done=kind in TERMINAL)
+    elif kind is None and isinstance(data := event.get("data"), dict):  # as older SDKs hand out an error
+        fold_responses(state, data)
     elif kind is None or "usage" in event:
         _fold_body(state, event, done=kind is None)
     elif kind in TEXT_DELTAS:
