@@ -1,11 +1,12 @@
 """The version matrix: `nox -s versions` runs the conformance suite over every row of `tests/versions/sdk_versions.py`.
 
 `nox -s versions -- --page` also writes the result as a page of the documentation; `nox -s older` runs the rows that CI
-runs besides the newest, which `make test` has.
+runs besides the newest, which `make test` has. `nox -s providers` does the same for the SDKs with suites of their own.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -14,7 +15,7 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).parent / "tests" / "versions"))
 
-from sdk_versions import PROVIDERS, VERSIONS, Version
+from sdk_versions import IN_THEIR_TESTS, PROVIDERS, VERSIONS, Suite, Version
 
 nox.options.sessions = ["versions"]
 nox.options.default_venv_backend = "venv"
@@ -29,53 +30,59 @@ Each way to call x each way for it to end, sync and async, over the SDK versions
 |---|---|---|---|---|---|
 """
 
+PROVIDERS_PAGE = Path("docs/reference/providers.md")
+SECTION = re.compile(r"^## Versions tried\n.*?(?=^## )", re.MULTILINE | re.DOTALL)
+ROW = re.compile(r"^\| ([a-z0-9-]+) \| [\d.]+ \|.*$", re.MULTILINE)
+SECTION_HEAD = """## Versions tried
+
+Each SDK's own suite over its versions. Made by `nox -s providers -- --page`; skipped are ways to call that a version
+does not have. Those of openai and anthropic are in [SDK versions](sdk-versions.md).
+
+| SDK | installed | why | passed | failed | skipped |
+| --- | --- | --- | ---: | ---: | ---: |
+"""
+
 
 @nox.session
 def versions(session: nox.Session) -> None:
-    """Runs the whole matrix."""
-    rows = [_run(session, version) for version in VERSIONS]
+    """Runs the whole matrix of openai and anthropic."""
+    rows = [_version(session, version) for version in VERSIONS]
     if "--page" in session.posargs:
         PAGE.write_text(HEAD + "\n".join(rows) + "\n")
-    failed = [row for row in rows if row.split("|")[5].strip() != "0"]
-    if failed:
-        session.error("\n".join(failed))
+    _fail(session, rows)
 
 
 @nox.session
 def older(session: nox.Session) -> None:
     """Runs one older version of each SDK, for CI."""
-    rows = [_run(session, version) for version in VERSIONS if version.in_ci]
-    session.log("\n".join(rows))
-    if any(row.split("|")[5].strip() != "0" for row in rows):
-        session.error("a version that CI runs has failures")
+    _fail(session, [_version(session, version) for version in VERSIONS if version.in_ci])
 
 
 @nox.session
 def providers(session: nox.Session) -> None:
-    """Runs the suites of google-genai and aiobotocore over their versions."""
-    for requirements, tests in PROVIDERS:
-        _suite(session, requirements, tests)
+    """Runs the suites of all other SDKs over their versions; `-- --page` writes them into the page on providers.
+
+    Other words are the SDKs to run: of the rest the page keeps what it has.
+    """
+    chosen = {word for word in session.posargs if word != "--page"} or {suite.sdk for suite in PROVIDERS}
+    rows = [_suite(session, suite) for suite in PROVIDERS if suite.sdk in chosen]
+    if "--page" in session.posargs:
+        page = PROVIDERS_PAGE.read_text()
+        before, after = SECTION.split(page, maxsplit=1)
+        kept = [row[0] for row in ROW.finditer(SECTION.findall(page)[0]) if row[1] not in chosen]
+        PROVIDERS_PAGE.write_text(before + SECTION_HEAD + "\n".join(_in_order(kept + rows)) + "\n\n" + after)
+    _fail(session, rows)
+
+
+def _in_order(rows: list[str]) -> list[str]:
+    order = {suite.sdk: place for place, suite in reversed(list(enumerate(PROVIDERS)))}
+    return sorted(rows, key=lambda row: order[row.split("|")[1].strip()])
 
 
 @nox.session
 def pinned(session: nox.Session) -> None:
-    """Runs the suite of aiobotocore, which pins the botocore that it goes with, over its newest version, for CI."""
-    _suite(session, *PROVIDERS[-1])
-
-
-@nox.session
-def shipping(session: nox.Session) -> None:
-    """Runs the tests that need an S3 server: s3fs pins the botocore that it goes with, too."""
-    tests = ("tests/ledger/test_ship.py", "tests/ledger/test_away.py")
-    _suite(session, ("moto[server]>=5", "openai", "s3fs>=2025"), tests, project=".[ship]")
-
-
-def _suite(session: nox.Session, requirements: tuple[str, ...], tests: tuple[str, ...], *, project: str = ".") -> None:
-    """Installs some SDKs and runs their tests; old ones warn of much themselves."""
-    kinds = ("pytest.PytestUnraisableExceptionWarning", "DeprecationWarning", "UserWarning")
-    quiet = [part for kind in kinds for part in ("-W", f"ignore::{kind}")]
-    session.install("-q", "--upgrade", "-e", project, "pytest", "pytest-asyncio", "sybil", "httpx", *requirements)
-    session.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *quiet, *tests)
+    """Runs an older boto3, and aiobotocore, which pins the botocore that it goes with, for CI."""
+    _fail(session, [_suite(session, suite) for suite in PROVIDERS if suite.in_ci])
 
 
 @nox.session
@@ -92,23 +99,53 @@ def neighbours(session: nox.Session) -> None:
     )
 
 
-def _run(session: nox.Session, version: Version) -> str:
-    """Installs one version and runs the suite; returns its row of the table."""
-    session.install(
-        "-q", "--upgrade", "-e", ".", "pytest", "pytest-asyncio", "sybil", version.requirement, *version.needs
-    )
+def _version(session: nox.Session, version: Version) -> str:
+    needs = (version.requirement, *version.needs)
+    return _tried(session, version.sdk, needs, version.why, ("tests/versions",), {"SPANLEDGER_SDK": version.sdk})
+
+
+def _suite(session: nox.Session, suite: Suite) -> str:
+    """Old SDKs warn of much themselves."""
+    kinds = ("pytest.PytestUnraisableExceptionWarning", "DeprecationWarning", "UserWarning")
+    quiet = [part for kind in kinds for part in ("-W", f"ignore::{kind}")]
+    needs = ("httpx", *IN_THEIR_TESTS, *suite.requirements)
+    return _tried(session, suite.sdk, needs, suite.why, (*quiet, *suite.tests), {})
+
+
+def _tried(  # noqa: PLR0913, PLR0917 -- the two above are its callers
+    session: nox.Session,
+    sdk: str,
+    needs: tuple[str, ...],
+    why: str,
+    arguments: tuple[str, ...],
+    env: dict[str, str],
+) -> str:
+    """Installs one version and runs its suite; returns its row of the table."""
+    session.install("-q", "--upgrade", "-e", ".", "pytest", "pytest-asyncio", "sybil", *needs)
     report = Path(session.create_tmp()) / "report.xml"
     session.run(
-        *("python", "-m", "pytest", "-q", "tests/versions", f"--junitxml={report}", "-p", "no:cacheprovider"),
-        env={"SPANLEDGER_SDK": version.sdk},
-        success_codes=[0, 1],
+        *("python", "-m", "pytest", "-q", f"--junitxml={report}", "-p", "no:cacheprovider", *arguments),
+        env=env,
+        success_codes=[0, 1, 5],
     )
     found = session.run(
-        *("python", "-c", f"from importlib.metadata import version; print(version({version.sdk!r}))"), silent=True
+        *("python", "-c", f"from importlib.metadata import version; print(version({sdk!r}))"), silent=True
     )
+    return f"| {sdk} | {str(found).strip()} | {why} | {_counts(report)} |"
+
+
+def _counts(report: Path) -> str:
+    """How many tests passed, failed and were skipped, as cells."""
     suite = ET.parse(report).getroot().find("testsuite")  # noqa: S314 -- written by pytest a moment ago
     counts = {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")}
     failed = counts["failures"] + counts["errors"]
     passed = counts["tests"] - failed - counts["skipped"]
-    installed = str(found).strip()
-    return f"| {version.sdk} | {installed} | {version.why} | {passed} | {failed} | {counts['skipped']} |"
+    return f"{passed} | {failed} | {counts['skipped']}"
+
+
+def _fail(session: nox.Session, rows: list[str]) -> None:
+    """Ends the session where a version has failures, or nothing that passed."""
+    session.log("\n".join(rows))
+    bad = [row for row in rows if row.split("|")[5].strip() != "0" or row.split("|")[4].strip() == "0"]
+    if bad:
+        session.error("\n".join(bad))

@@ -1,4 +1,4 @@
-"""The page on providers names every hook and provider, and no version that is newer than what is installed here."""
+"""The page on providers names every hook and provider, and every SDK with the versions that its suite has passed."""
 
 import re
 from importlib.metadata import PackageNotFoundError, version
@@ -8,8 +8,10 @@ import pytest
 
 from spanledger.providers import STAINLESS, google_genai, hooks
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "providers.md"
-ROW = re.compile(r"^\| ([a-z0-9-]+) \| (.+?) \| (.+?) \| ([\d.]+) \| ([\d.]+) \|$", re.MULTILINE)
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "reference"
+PAGE = DOCS / "providers.md"
+ROW = re.compile(r"^\| ([a-z0-9-]+) \| (`[^|]+) \| ([^|]+) \|$", re.MULTILINE)
+TRIED = re.compile(r"^\| ([a-z0-9-]+) \| ([\d.]+) \| [^|]+ \| (\d+) \| (\d+) \| \d+ \|$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -34,19 +36,33 @@ def test_every_provider_of_a_sibling_is_in_the_table(rows):
     assert {provider.name for provider in siblings} <= quoted(row[2] for row in rows)
 
 
-def test_no_version_is_newer_than_the_one_that_is_installed(rows):
-    def number(text):
-        return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+def number(text):
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
 
+
+@pytest.fixture(scope="module")
+def tried():
+    pages = (PAGE, DOCS / "sdk-versions.md")
+    return [row for page in pages for row in TRIED.findall(page.read_text(encoding="utf-8"))]
+
+
+def test_every_sdk_of_the_table_was_tried_and_none_failed(rows, tried):
+    assert {sdk for sdk, *_ in rows} == {sdk for sdk, *_ in tried}
+    assert [row for row in tried if row[3] != "0" or row[2] == "0"] == []
+
+
+def test_no_version_is_newer_than_the_one_that_is_installed(tried):
+    newest = {}
+    for sdk, found, *_ in tried:
+        newest[sdk] = max(found, newest.get(sdk, "0"), key=number)
     newer = []
-    for sdk, _, _, oldest, newest in rows:
-        assert number(oldest) <= number(newest)
+    for sdk, found in newest.items():
         try:
             installed = version(sdk)
         except PackageNotFoundError:
             continue
-        if number(installed)[:1] == number(newest)[:1] and number(newest) > number(installed):
-            newer.append((sdk, newest, installed))
+        if number(found) > number(installed):
+            newer.append((sdk, found, installed))
     if newer:
         pytest.skip(f"older versions than the page's are installed here: {newer}")
 

@@ -39,6 +39,16 @@ VERSIONS = (
 )
 
 
+class Suite(NamedTuple):
+    """One row of the matrix of the SDKs that have suites of their own: what is installed, and what pytest runs."""
+
+    sdk: str
+    requirements: tuple[str, ...]
+    why: str
+    tests: tuple[str, ...]
+    in_ci: bool = False
+
+
 GOOGLE = (
     "tests/providers/test_google.py",
     "tests/providers/test_google_batches.py",
@@ -46,18 +56,38 @@ GOOGLE = (
     "tests/providers/test_google_interactions.py",
     "tests/providers/test_google_interactions_live.py",
 )
+BEDROCK = ("tests/providers/test_bedrock.py",)
 AIO = ("tests/providers/test_aiobotocore.py",)
-IN_THEIR_TESTS = ("anthropic", "boto3", "hypothesis", "openai")
+IN_THEIR_TESTS = ("anthropic", "hypothesis", "openai")
 """What the tests of the providers import besides."""
 
-PROVIDERS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
-    (("google-genai==1.0.0", *IN_THEIR_TESTS), GOOGLE),
-    (("google-genai==1.20.0", *IN_THEIR_TESTS), GOOGLE),
-    (("google-genai==1.75.0", "aiohttp", *IN_THEIR_TESTS), GOOGLE),
-    (("google-genai==2.34.0", *IN_THEIR_TESTS), GOOGLE),
-    (("google-genai", *IN_THEIR_TESTS), GOOGLE),
-    (("aiobotocore==2.13.1", "boto3==1.34.131", "anthropic", "openai"), AIO),
-    (("aioboto3==15.5.0", "anthropic", "openai"), AIO),
-    (("aiobotocore", "anthropic", "openai"), AIO),
+SIBLINGS = {
+    "cerebras-cloud-sdk": "cerebras",
+    "fireworks-ai": "fireworks",
+    "groq": "groq",
+    "perplexityai": "perplexity",
+    "sambanova": "sambanova",
+    "together": "together",
+    "writer-sdk": "writer",
+}
+"""What pip calls the SDKs that Stainless generates, and their names in the tests."""
+
+PROVIDERS = (
+    Suite("google-genai", ("google-genai==1.0.0",), "the first stable one", GOOGLE),
+    Suite("google-genai", ("google-genai==1.20.0",), "mid 2025", GOOGLE),
+    Suite("google-genai", ("google-genai==1.75.0", "aiohttp"), "the last 1.x, with aiohttp", GOOGLE),
+    Suite("google-genai", ("google-genai==2.34.0",), "the last 2.x", GOOGLE),
+    Suite("google-genai", ("google-genai",), "the newest", GOOGLE),
+    Suite("boto3", ("boto3==1.28.57", "botocore==1.31.57"), "the first with Bedrock's runtime", BEDROCK),
+    Suite("boto3", ("boto3==1.34.116", "botocore==1.34.116"), "Converse appears", BEDROCK),
+    Suite("boto3", ("boto3==1.36.0", "botocore==1.36.0"), "counts of the cache appear", BEDROCK, in_ci=True),
+    Suite("boto3", ("boto3",), "the newest", BEDROCK),
+    Suite("aiobotocore", ("aiobotocore==2.13.1", "boto3==1.34.131"), "mid 2024", AIO),
+    Suite("aioboto3", ("aioboto3==15.5.0",), "the newest, with the aiobotocore that it pins", AIO),
+    Suite("aiobotocore", ("aiobotocore",), "the newest", AIO, in_ci=True),
+    *(
+        Suite(sdk, (sdk,), "the newest", ("tests/providers/test_siblings.py", "-k", name))
+        for sdk, name in SIBLINGS.items()
+    ),
 )
-"""What is installed together, and the tests that run over it: these SDKs have suites of their own."""
+"""In this order: some pin the botocore that they go with."""
