@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 
 import pytest
 
@@ -54,6 +56,13 @@ def test_each_of_testing_has_a_docstring(name: str) -> None:
 def test_dir_shows_them_and_the_version() -> None:
     assert dir(spanledger) == sorted([*PUBLIC, "__version__"])
     assert spanledger.__version__
+
+
+@pytest.mark.parametrize("name", ["errors", "prices"])
+def test_parts_that_are_used_by_their_name_need_no_import_of_their_own(name: str) -> None:
+    source = f"import spanledger; print(spanledger.{name}.__name__)"
+    ran = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == f"spanledger.{name}"
 
 
 def test_any_other_name_is_an_attribute_error() -> None:

@@ -59,6 +59,9 @@ _PLACES: Final = {
 }
 """Where the names are. Each loads on first use, so that a question does not wait for what capture needs."""
 
+_PARTS: Final = ("errors", "prices")
+"""What is used by its own name, as `spanledger.prices.add`."""
+
 _LAZY: Final = {name: f"spanledger.{module}" for module, names in _PLACES.items() for name in names}
 
 
@@ -69,6 +72,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("spanledger")
+    if name in _PARTS:
+        return import_module(f"spanledger.{name}")
     if name in _LAZY:
         found = globals()[name] = getattr(import_module(_LAZY[name]), name)
         return found
