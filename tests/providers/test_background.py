@@ -1,6 +1,8 @@
 """What goes on in the background is booked once: a later answer takes the place of the first charge."""
 
+import openai
 import pytest
+from tests.providers._either import settled
 
 import spanledger
 from spanledger import _ids
@@ -74,6 +76,25 @@ async def test_an_async_stream_that_breaks_off_is_completed_by_a_poll(canned, as
     await async_client.responses.retrieve(number)
     assert [(charge.status, charge.usage) for charge in charges] == [("aborted", None), ("ok", UNITS)]
     assert charges[1].corrects == charges[0].charge_id
+
+
+@pytest.mark.parametrize("kind", ["AzureOpenAI", "AsyncAzureOpenAI", "AsyncOpenAI"])
+async def test_other_clients_poll_too(canned, charges, number, kind):
+    where = (
+        {"azure_endpoint": canned.url, "api_version": "2025-04-01-preview"}
+        if "Azure" in kind
+        else {"base_url": canned.url}
+    )
+    client = getattr(openai, kind)(api_key="any", max_retries=0, **where)
+    for status, usage in (("queued", None), ("in_progress", None), ("completed", USAGE), ("completed", USAGE)):
+        canned.answer(response(number, status, usage))
+    await settled(begin(client))
+    for _ in range(3):
+        await settled(client.responses.retrieve(number))
+    await settled(client.close())
+    assert [charge.usage for charge in charges] == [None, UNITS]
+    assert charges[1].corrects == charges[0].charge_id
+    assert {charge.provider_name == "azure.ai.openai" for charge in charges} == {"Azure" in kind}
 
 
 def test_a_stream_of_a_stored_response_completes_it_too(canned, client, charges, number):

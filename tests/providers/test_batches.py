@@ -5,7 +5,10 @@ import os
 import subprocess
 import sys
 
+import anthropic
+import openai
 import pytest
+from tests.providers._either import settled
 
 import spanledger
 from spanledger import _ids
@@ -192,6 +195,34 @@ def test_results_that_are_not_read_to_the_end_are_charged_as_far_as_they_were(ca
     results.close()
     assert {charge.usage_source for charge in charges} == {"reported"}
     assert 1 <= len(charges) <= 2
+
+
+@pytest.mark.parametrize("beta", [False, True])
+async def test_results_of_a_message_batch_read_by_an_async_client(canned, charges, number, beta):
+    url = f"{canned.url}/v1/messages/batches/msgbatch_{number}/results"
+    async with anthropic.AsyncAnthropic(base_url=canned.url, api_key="any", max_retries=0) as client:
+        batches = (client.beta if beta else client).messages.batches
+        for _ in range(2):
+            canned.answer(message_batch(number, results_url=url))
+            canned.answer(message_results(number), "application/x-jsonl")
+            results = await batches.results(f"msgbatch_{number}")
+            assert [result.custom_id async for result in results] == ["a", "b", "c"]
+    assert [charge.usage for charge in charges] == [{"input": 10, "output": 5}, {"input": 20, "output": 5}]
+
+
+@pytest.mark.parametrize("kind", ["AzureOpenAI", "AsyncAzureOpenAI", "AsyncOpenAI"])
+@pytest.mark.parametrize("raw", [False, True])
+async def test_results_that_other_clients_download(canned, charges, number, kind, raw):
+    where = {"azure_endpoint": canned.url, "api_version": "2024-10-21"} if "Azure" in kind else {"base_url": canned.url}
+    client = getattr(openai, kind)(api_key="any", max_retries=0, **where)
+    canned.answer(output(number), "application/octet-stream")
+    files = client.files.with_raw_response if raw else client.files
+    answer = await settled(files.content(f"file-{number}"))
+    assert answer.content == output(number)
+    await settled(client.close())
+    assert [charge.usage for charge in charges] == [{"input": 100, "output": 5}, {"input": 7}]
+    assert {charge.provider_name == "azure.ai.openai" for charge in charges} == {"Azure" in kind}
+    assert all(charge.price_context["batch"] == "true" for charge in charges)
 
 
 SCRIPT = """
