@@ -101,6 +101,7 @@ def completed(tally: Tally, reading: Reading) -> Reading:
         units["input"] = _input(prompt, model).tokens
     missing = output.tokens - (reading.usage.output_tokens or 0 if reading.usage else 0)
     units["output"] = units.get("output", 0) + max(missing, 0)
+    units.update(tally.state.get("_fees", ()))
     without = _without(prompt, model)
     return reading._replace(
         usage=(reading.usage or Usage({}))._replace(units=units),

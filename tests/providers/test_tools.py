@@ -32,6 +32,38 @@ def test_a_response_is_billed_for_what_its_tools_did(canned, client, charges, do
     assert [charge.usage for charge in charges] == [{"input": 11, "output": 7, **fees}]
 
 
+def events_of(output):
+    begun = {**response([]), "status": "in_progress", "usage": None}
+    done = [
+        {"type": "response.output_item.done", "sequence_number": 2, "output_index": place, "item": item}
+        for place, item in enumerate(output)
+    ]
+    delta = {"type": "response.output_text.delta", "item_id": "m", "delta": "what was found ", "output_index": 9}
+    return [
+        {"type": "response.created", "sequence_number": 0, "response": begun},
+        *done,
+        {**delta, "sequence_number": 3, "content_index": 0, "logprobs": []},
+        {"type": "response.completed", "sequence_number": 4, "response": response(output)},
+    ]
+
+
+@pytest.mark.parametrize("done", DONE)
+def test_a_stream_that_is_left_has_cost_what_its_tools_had_done(canned, client, charges, done):
+    output, fees = DONE[done]
+    for _ in range(2):
+        canned.answer(events_of(output))
+        stream = client.responses.create(model="gpt-5-mini", input="hi", tools=ALLOWED, stream=True)
+        for event in stream:
+            if event.type == "response.output_text.delta" and not charges:
+                stream.close()
+                break
+    left, read = charges
+    assert (left.status, left.usage_source) == ("aborted", "partial")
+    assert {unit: count for unit, count in left.usage.items() if "search" in unit} == fees
+    assert left.output_tokens > 0
+    assert read.usage == {"input": 11, "output": 7, **fees}
+
+
 @pytest.mark.parametrize("searches", [None, 0, 3])
 def test_a_message_is_billed_for_the_searches_that_it_reports(canned, claude, charges, searches):
     used = {} if searches is None else {"server_tool_use": {"web_search_requests": searches}}

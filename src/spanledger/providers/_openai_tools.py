@@ -35,11 +35,23 @@ def with_tools(usage: Usage | None, state: State) -> Usage | None:
 
 
 def _tools(state: State) -> Iterator[tuple[str, Quantity]]:
-    items, tools = _objects(state.get("output")), _objects(state.get("tools"))
-    preview = any(str(tool.get("type")).startswith("web_search_preview") for tool in tools)
-    yield "web_search_preview" if preview else "web_search", _searches(state, items)
-    yield "file_search", sum(item.get("type") == "file_search_call" for item in items)
+    items = _objects(state.get("output"))
+    yield _search_unit(state), _searches(state, items)
+    yield "file_search", _file_searches(items)
     yield from _images(state)
+
+
+def _search_unit(state: State) -> str:
+    preview = any(str(tool.get("type")).startswith("web_search_preview") for tool in _objects(state.get("tools")))
+    return "web_search_preview" if preview else "web_search"
+
+
+def note_done(state: State, item: Any) -> None:
+    """Counts what a tool has done while a response goes on: its end says all of that again, if it comes."""
+    items = _objects([item])
+    done = {_search_unit(state): _searches({}, items), "file_search": _file_searches(items)}
+    fees = state.setdefault("_fees", {})
+    fees.update({unit: fees.get(unit, 0) + count for unit, count in done.items() if count})
 
 
 def _objects(value: Any) -> list[Mapping[str, Any]]:
@@ -53,6 +65,10 @@ def _searches(state: State, items: list[Mapping[str, Any]]) -> int:
         return counted
     calls = (item for item in items if item.get("type") == "web_search_call")
     return sum(dig(item, ("action", "type")) in (None, "search") for item in calls)
+
+
+def _file_searches(items: list[Mapping[str, Any]]) -> int:
+    return sum(item.get("type") == "file_search_call" for item in items)
 
 
 def _images(state: State) -> Iterator[tuple[str, Quantity]]:

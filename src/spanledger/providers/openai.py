@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from spanledger import _seen
 from spanledger.providers import _batches, _openai_audio, _openai_images, _openai_videos
 from spanledger.providers._folding import context_of, ignore, merge_usage, read_unbilled, see, stated_cost
-from spanledger.providers._openai_tools import with_tools
+from spanledger.providers._openai_tools import note_done, with_tools
 from spanledger.providers._reading import Api, Body, Reading, Request, State, UsageTable, dig, keep, paths, text
 from spanledger.providers._stainless import Stainless
 
@@ -152,6 +152,8 @@ def fold_responses(state: State, event: Body) -> None:
         _fold_body(state, event, done=kind is None)
     elif kind in TEXT_DELTAS:
         see(state, event.get("delta"))
+    elif kind == "response.output_item.done":
+        note_done(state, event.get("item"))
     elif kind == "error":
         state["_error"] = text(event.get("code")) or "error"
 
