@@ -27,7 +27,7 @@ One suite, `tests/ledger/engines`, asks every engine {count} questions of one le
 files, a charge that was written twice, corrections of one charge, two currencies, unknown costs, amounts of 38
 digits. An answer is **equal** where it is DuckDB's to the last digit of the last amount. `make engines` runs it:
 ClickHouse in this process (chdb), Spark as a standalone master with two workers, PostgreSQL as a server of its own,
-all started by the suite.
+all started by the suite. On 27 November 2026 that was chdb 26.9, Spark 4.3, and PostgreSQL 15 and 18.
 
 A gap stands in a table of the suite with its reason. The suite fails when a gap is not there any more, as it does
 when an answer differs without one. This page is made of the same tables, by `python tools/engines_page.py`.
