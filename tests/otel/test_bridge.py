@@ -10,7 +10,8 @@ import openai
 import pytest
 
 import spanledger
-from spanledger import _meter
+from spanledger import _bridge, _meter
+from spanledger.testing import Reply, Tokens
 
 CHAT = {
     "gen_ai.operation.name": "chat",
@@ -162,23 +163,39 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("other", OTHERS)
-def test_a_second_instrumentation_that_is_bridged_books_nothing_more(  # noqa: PLR0913, PLR0917
-    bridged, telemetry, provider, monkeypatch, other, stream
-):
+@pytest.fixture(params=OTHERS)
+def second(request, telemetry, monkeypatch):
+    """Another instrumentation at work."""
     monkeypatch.setattr(anthropic.resources.Messages, "create", anthropic.resources.Messages.create)
-    module, name = OTHERS[other]
+    module, name = OTHERS[request.param]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of other people's imports
         instrumentor = getattr(pytest.importorskip(module, reason=f"{module} is not installed"), name)()
         instrumentor.instrument(tracer_provider=telemetry.tracer_provider)
-    try:
-        ask_claude(provider.base_url, stream=stream)
-    finally:
-        instrumentor.uninstrument()
+    yield module
+    instrumentor.uninstrument()
+
+
+@pytest.mark.usefixtures("second")
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_second_instrumentation_that_is_bridged_books_nothing_more(bridged, telemetry, provider, stream):
+    ask_claude(provider.base_url, stream=stream)
     assert len(telemetry.spans()) > 1
     assert len(bridged) == 1
+
+
+def test_every_library_is_read_alike_though_anthropic_counts_the_cache_apart(telemetry, provider, second):
+    """A span's input includes what the cache did, Anthropic's own number does not: nothing is counted twice."""
+    provider.reply(Reply(usage=Tokens(1000, 500, cache_read_tokens=600, cache_write_tokens=300)))
+    ask_claude(provider.base_url, stream=False)
+    found = {
+        span.instrumentation_scope.name: _bridge.priced_row(_bridge.facts_of(span, span.attributes))
+        for span in telemetry.spans()
+    }
+    assert len(found) == 2
+    for scope, (row, _) in found.items():
+        assert row["usage"] == {"input": 100, "output": 500, "cache_read": 600, "cache_write": 300}, (scope, second)
+        assert (row["input_tokens"], row["list_cost"]) == (1000, "0.015175")
 
 
 def test_only_the_scopes_that_are_named_are_bridged(telemetry, tmp_path):
