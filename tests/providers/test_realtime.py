@@ -142,6 +142,19 @@ async def test_an_async_connection(talk, async_client, charges):
     assert [charge.usage for charge in charges] == [UNITS, {"input": 11, "output": 7}]
 
 
+async def test_a_connection_of_azure(talk, charges):
+    talk.events = [SESSION, begun("resp_1"), done("resp_1")]
+    settings = {"azure_endpoint": "http://mine.openai.azure.com", "api_version": "2025-04-01-preview"}
+    async with (
+        openai.AsyncAzureOpenAI(api_key="any", websocket_base_url=talk.url, **settings) as client,
+        client.realtime.connect(model="mine") as connection,
+    ):
+        for _ in talk.events:
+            await connection.recv()
+    (charge,) = charges
+    assert (charge.provider_name, charge.usage) == ("azure.ai.openai", UNITS)
+
+
 def test_what_was_said_is_billed_at_the_price_of_the_model_that_transcribed_it(talk, client, charges):
     talk.events = [SESSION, HEARD]
     with client.realtime.connect(model="gpt-realtime") as connection:
