@@ -11,6 +11,7 @@ START = {
     "gen_ai.provider.name": "openai",
     "gen_ai.request.model": "gpt-4o-mini",
     "server.address": "api.openai.com",
+    "server.port": 443,
     "gen_ai.system": "openai",
     "spanledger.team": "bench",
     "spanledger.environment": "test",
@@ -34,7 +35,7 @@ END = {
     "llm.cost.completion": 0.00021,
     "mlflow.llm.cost": '{"input_cost":0.0001032,"output_cost":0.00021,"total_cost":0.0003132}',
 }
-CALL = {name: START[name] for name in list(START)[:4]} | {"gen_ai.response.model": "gpt-4o-mini-2024-07-18"}
+CALL = {name: START[name] for name in list(START)[:5]} | {"gen_ai.response.model": "gpt-4o-mini-2024-07-18"}
 TOKENS = {name: START[name] for name in list(START)[:3]}
 
 
