@@ -42,6 +42,10 @@ does not have. Those of openai and anthropic are in [SDK versions](sdk-versions.
 | --- | --- | --- | ---: | ---: | ---: |
 """
 
+KINDS = ("pytest.PytestUnraisableExceptionWarning", "DeprecationWarning", "UserWarning")
+QUIET = tuple(part for kind in KINDS for part in ("-W", f"ignore::{kind}"))
+"""For SDKs that warn of much themselves."""
+
 
 @nox.session
 def versions(session: nox.Session) -> None:
@@ -86,6 +90,15 @@ def pinned(session: nox.Session) -> None:
 
 
 @nox.session
+def shipping(session: nox.Session) -> None:
+    """Runs the tests that need an S3 server: s3fs pins the botocore that it goes with, too."""
+    needs = ("pytest", "pytest-asyncio", "sybil", "httpx", "openai", "moto[server]>=5", "s3fs>=2025")
+    session.install("-q", "--upgrade", "-e", ".[ship]", *needs)
+    tests = ("tests/ledger/test_ship.py", "tests/ledger/test_away.py")
+    session.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *QUIET, *tests)
+
+
+@nox.session
 def neighbours(session: nox.Session) -> None:
     """Runs beside each other instrumentation; `-- --page` writes the page, any other word is for pytest."""
     session.install("-q", "--upgrade", "-e", ".[ledger,otel]", "pytest", "pytest-asyncio", "sybil")
@@ -105,11 +118,8 @@ def _version(session: nox.Session, version: Version) -> str:
 
 
 def _suite(session: nox.Session, suite: Suite) -> str:
-    """Old SDKs warn of much themselves."""
-    kinds = ("pytest.PytestUnraisableExceptionWarning", "DeprecationWarning", "UserWarning")
-    quiet = [part for kind in kinds for part in ("-W", f"ignore::{kind}")]
     needs = ("httpx", *IN_THEIR_TESTS, *suite.requirements)
-    return _tried(session, suite.sdk, needs, suite.why, (*quiet, *suite.tests), {})
+    return _tried(session, suite.sdk, needs, suite.why, (*QUIET, *suite.tests), {})
 
 
 def _tried(  # noqa: PLR0913, PLR0917 -- the two above are its callers
