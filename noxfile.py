@@ -24,7 +24,7 @@ PAGE = Path("docs/reference/sdk-versions.md")
 HEAD = """# SDK versions
 
 Each way to call x each way for it to end, sync and async, over the SDK versions that people run. Made by
-`nox -s versions -- --page`; skipped are ways to call that a version does not have.
+`nox -s versions -- --page`; skipped are ways to call, and ways to end, that a version does not have.
 
 | SDK | installed | why | passed | failed | skipped |
 |---|---|---|---|---|---|
