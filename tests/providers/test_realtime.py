@@ -85,6 +85,7 @@ class Talk:
     def __init__(self):
         self.events = []
         self.asked = []
+        self.hangs_up = False
         self._server = serve(self._handle, "127.0.0.1", 0)
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()
@@ -94,8 +95,9 @@ class Talk:
         self.asked.append(connection.request.path)
         for event in self.events:
             connection.send(json.dumps(event))
-        for _ in connection:
-            pass
+        if not self.hangs_up:
+            for _ in connection:
+                pass
 
     def close(self):
         self._server.shutdown()
@@ -193,6 +195,18 @@ def test_a_connection_that_ends_inside_a_response(talk, client, charges, ending)
         gc.collect()
     (charge,) = charges
     assert (charge.status, charge.usage, charge.cost_status) == ("aborted", None, "unknown")
+
+
+async def test_a_connection_that_the_provider_cuts_inside_a_response(talk, async_client, charges):
+    talk.events, talk.hangs_up = [SESSION, begun("resp_1"), done("resp_1"), begun("resp_2"), SOUND], True
+    with pytest.raises(Exception, match=r"(?i)close|sent 1000"):
+        async with async_client.realtime.connect(model="gpt-realtime") as connection:
+            while True:
+                await connection.recv()
+    assert [(charge.status, charge.usage, charge.cost_status == "unknown") for charge in charges] == [
+        ("ok", UNITS, False),
+        ("aborted", None, True),
+    ]
 
 
 @pytest.mark.parametrize("beta", [False, True])
