@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -260,6 +261,56 @@ def test_a_stream_broken_off_or_cut_ends_as_before(server: ProviderServer) -> No
         with pytest.raises(Exception, match=r"(?i)peer closed|connection|incomplete|reset"):
             list(client.chat.completions.create(**CHAT))
     assert [one.status for one in charges] == ["aborted", "error"]
+
+
+def wire(*, asked: bool) -> bytes:
+    """A stream as a provider sends it, to a request that asks for usage or does not."""
+    head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt-5-mini"}
+    deltas = [{"content": word} for word in ('one "usage": null', "\n\n", "two")]
+    events: list[Any] = [{**head, "choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    events.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    if asked:
+        events = [{**event, "usage": None} for event in events]
+        events.append({**head, "choices": [], "usage": {"prompt_tokens": 1000, "completion_tokens": 50}})
+    return b"".join(b"data: %b\n\n" % line for line in [*(json.dumps(one).encode() for one in events), b"[DONE]"])
+
+
+def cutting(httpx: Any, cuts: list[int]) -> Any:
+    """A transport that brings the stream in pieces which end at these bytes."""
+
+    def answer(request: Any) -> Any:
+        body = wire(asked=b"include_usage" in request.content)
+        ends = sorted({min(cut, len(body)) for cut in cuts} | {len(body)})
+
+        async def pieces() -> Any:
+            for start, end in zip([0, *ends], ends, strict=False):
+                yield body[start:end]
+
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=pieces())
+
+    return httpx.MockTransport(answer)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    cuts=st.lists(st.integers(1, 2000), max_size=6),
+    shape=st.sampled_from([async_chat, async_raw_lines, async_streaming_lines]),
+)
+def test_it_does_not_matter_where_the_network_cuts_a_stream(
+    cuts: list[int], shape: Callable[[openai.AsyncOpenAI], Awaitable[Any]]
+) -> None:
+    httpx = pytest.importorskip("httpx2", reason="this openai has an older httpx")
+
+    async def compared() -> list[Any]:
+        http = httpx.AsyncClient(transport=cutting(httpx, cuts))
+        async with openai.AsyncOpenAI(api_key="any", max_retries=0, http_client=http) as client:
+            bare = await shape(client)
+            with capture_charges() as charges:
+                assert await shape(client) == bare
+            return charges
+
+    charges = asyncio.run(compared())
+    assert [(one.input_tokens, one.output_tokens, one.usage_source) for one in charges] == [(1000, 50, "reported")]
 
 
 def test_settings_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
