@@ -26,7 +26,7 @@ for line in sys.stdin:
         rows = Ledger(path).cost("day").rows()
         print(sum(row["charges"] for row in rows), sum(int(row["list_cost"] * 1_000_000) for row in rows), flush=True)
         continue
-    ids = [row["charge_id"] for row in Ledger(path).charges(columns=["charge_id"], history=True)]
+    ids = [row["charge_id"] for row in Ledger(path).charges(columns=["charge_id"], history=True, rolled="skip")]
     print(len(ids), len(set(ids)), flush=True)
 """
 
