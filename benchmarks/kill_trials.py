@@ -276,6 +276,8 @@ def judged(trials: list[set[str]], ledger: Path, kind: Kind) -> dict[str, int]:
 
 def _import_once(kind: Kind) -> None:
     """What workers need, before they fork. No connection to an engine is made here."""
+    import spanledger.sinks.ledger
+
     if kind.needs_server:
         import openai  # noqa: F401
     if kind.prepare:

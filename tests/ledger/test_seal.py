@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from datetime import date
 from decimal import Decimal
 
@@ -147,6 +149,16 @@ def test_two_sealers_do_not_get_in_each_others_way(filled, run_python):
     assert [one.returncode for one in done] == [0, 0, 0], [one.stderr for one in done]
     assert filled.cost().rows()[0]["charges"] == 6
     assert len(filled.charges(history=True)) == 6
+
+
+def test_a_reader_gets_its_answer_while_very_many_segments_are_sealed(ledger, write_segment, row):
+    for _ in range(150):
+        write_segment([row()])
+    source = "import sys; from spanledger.cli import main; sys.exit(main(['seal', sys.argv[1]]))"
+    with subprocess.Popen([sys.executable, "-c", source, str(ledger.path)], stdout=subprocess.DEVNULL) as sealer:
+        while sealer.poll() is None:
+            assert Ledger(ledger.path).cost().rows()[0]["charges"] == 150
+    assert sealer.returncode == 0
 
 
 def test_without_locks_a_segment_is_sealed_when_it_is_too_old_to_be_written(ledger, write_segment, row, monkeypatch):

@@ -19,6 +19,7 @@ from spanledger.ledger._facts import Facts
 from spanledger.ledger._fields import Field, dimensions, resolve, tags_of
 from spanledger.ledger._files import Files, scan
 from spanledger.ledger._health import Health, health
+from spanledger.ledger._locks import all_held
 from spanledger.ledger._overdue import Overdue
 from spanledger.ledger._period import ALWAYS, Period, When, duration, period
 from spanledger.ledger._relation import EXTRA, Piece, Relation, as_it_is_now, portable
@@ -319,21 +320,27 @@ class Ledger:
 
         def over(files: Files, scratch: Scratch) -> T:
             files = duckdb.in_force(self._engine, files.within(within))
-            self._overdue.look(files)
             facts = self._engine.facts(file.path for file in files.sealed)
             files, days = _handled(files, _rolled.in_period(files, facts, within), within, handling)
-            return ask(self._relation(files, scratch, days, shape))
+            answer = ask(self._relation(files, scratch, days, shape))
+            self._overdue.look(files)
+            return answer
 
         return self._retried(over, within)
 
     def _retried(self, ask: Callable[[Files, Scratch], T], within: Period = ALWAYS) -> T:
-        """Asks over the files of this moment, and once more where a sealing process has replaced one meanwhile."""
+        """Asks over the files of this moment, and once more where a sealing process has replaced one meanwhile.
+
+        One that works off many segments would do so again and again: from the third time on it has to wait.
+        """
         with ExitStack() as stack:
 
             def scratch() -> Path:
                 return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spanledger-")))
 
-            for _ in range(_TRIES):
+            for tries in range(_TRIES):
+                if tries >= _PATIENCE:
+                    stack.enter_context(all_held(segment.path for segment in scan(self.path).open))
                 files = self._files(within)
                 try:
                     return ask(files, scratch)
@@ -388,6 +395,7 @@ class Ledger:
 
 
 _TRIES: Final = 5
+_PATIENCE: Final = 2
 
 
 def _only_currency(files: Files, facts: Iterable[Facts]) -> str | None:

@@ -7,13 +7,17 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 ABANDONED_SECONDS: Final = 2 * 3600
 """Where a file system has no locks, a segment of this age is nobody's: its writer leaves it after half of that."""
+
+MOST_HELD: Final = 500
+"""A process has a thousand descriptors by default."""
 
 _BORN: Final = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 
@@ -30,6 +34,15 @@ def held(path: Path) -> Iterator[bool]:
         yield _lock(fd, path) and is_still(fd, path)
     finally:
         os.close(fd)
+
+
+@contextmanager
+def all_held(paths: Iterable[Path]) -> Iterator[None]:
+    """Holds the locks of those that nobody has, of the first `MOST_HELD`: none of them is sealed for so long."""
+    with ExitStack() as stack:
+        for path in islice(paths, MOST_HELD):
+            stack.enter_context(held(path))
+        yield
 
 
 def _lock(fd: int, path: Path) -> bool:
