@@ -99,6 +99,15 @@ def shipping(session: nox.Session) -> None:
 
 
 @nox.session
+def layers(session: nox.Session) -> None:
+    """Runs beneath LangChain, LiteLLM, pydantic-ai and the agents of OpenAI; what those leave open is not ours."""
+    frameworks = ("langchain-anthropic", "langchain-openai", "litellm", "openai-agents", "pydantic-ai-slim[anthropic]")
+    session.install("-q", "--upgrade", "-e", ".", "pytest", "pytest-asyncio", "sybil", *frameworks)
+    quiet = ("-p", "no:cacheprovider", "-W", "ignore", "-p", "no:unraisableexception")
+    session.run("python", "-m", "pytest", "-q", *quiet, "tests/providers/test_layers.py")
+
+
+@nox.session
 def neighbours(session: nox.Session) -> None:
     """Runs beside each other instrumentation; `-- --page` writes the page, any other word is for pytest."""
     session.install("-q", "--upgrade", "-e", ".[ledger,otel]", "pytest", "pytest-asyncio", "sybil")

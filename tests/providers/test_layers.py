@@ -1,8 +1,6 @@
 """Libraries that call a provider through its SDK, in this process, are booked once: by the SDK's hook.
 
-An optional suite, for the frameworks that are installed:
-`pip install langchain-openai langchain-anthropic litellm openai-agents "pydantic-ai-slim[anthropic]"`, then
-`pytest -W ignore -p no:unraisableexception tests/providers/test_layers.py`: what they leave open is not ours to report.
+An optional suite, as these frameworks pin much: `nox -s layers` installs them and runs it.
 """
 
 import importlib
