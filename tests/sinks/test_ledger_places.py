@@ -20,6 +20,8 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import fault_table  # noqa: E402 -- benchmarks are no package
 from fault_scenarios import SCENARIOS  # noqa: E402
 
+sys.path.pop(0)  # other tests have modules of the same names elsewhere
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ProviderServer]:
