@@ -1,5 +1,6 @@
 """Websockets: each response is one charge, read from the events that the SDK decodes."""
 
+import asyncio
 import gc
 import importlib
 import json
@@ -207,6 +208,48 @@ async def test_a_connection_that_the_provider_cuts_inside_a_response(talk, async
     assert [(charge.status, charge.usage, charge.cost_status == "unknown") for charge in charges] == [
         ("ok", UNITS, False),
         ("aborted", None, True),
+    ]
+
+
+async def hear(client, connected=None):
+    async with client.realtime.connect(model="gpt-realtime") as connection:
+        while True:
+            event = await connection.recv()
+            if connected and event.type == SOUND["type"]:
+                connected.set()
+
+
+async def test_a_task_that_is_cancelled_inside_a_response(talk, async_client, charges):
+    talk.events = [SESSION, begun("resp_1"), SOUND]
+    heard = asyncio.Event()
+    task = asyncio.create_task(hear(async_client, heard))
+    await heard.wait()
+    assert charges == []
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [(charge.status, charge.usage, charge.cost_status) for charge in charges] == [("aborted", None, "unknown")]
+
+
+async def test_an_application_that_waits_no_longer_inside_a_response(talk, async_client, charges):
+    talk.events = [SESSION, begun("resp_1"), done("resp_1"), begun("resp_2"), SOUND]
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(hear(async_client), 1)
+    assert [(charge.status, charge.usage) for charge in charges] == [("ok", UNITS), ("aborted", None)]
+
+
+def test_an_error_event_inside_a_response_that_then_fails(talk, client, charges):
+    error = {"type": "error", "event_id": "e", "error": {"type": "server_error", "message": "sorry", "code": None}}
+    failed = done("resp_1", PLAIN)
+    details = {"type": "failed", "error": {"type": "server_error", "code": "overloaded"}}
+    failed["response"] |= {"status": "failed", "status_details": details}
+    talk.events = [SESSION, begun("resp_1"), SOUND, error, failed, begun("resp_2"), done("resp_2")]
+    with client.realtime.connect(model="gpt-realtime") as connection:
+        kinds = [connection.recv().type for _ in talk.events]
+    assert kinds == [event["type"] for event in talk.events]
+    assert [(charge.status, charge.error_type, charge.usage) for charge in charges] == [
+        ("error", "overloaded", {"input": 11, "output": 7}),
+        ("ok", None, UNITS),
     ]
 
 

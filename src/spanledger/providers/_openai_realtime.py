@@ -33,6 +33,8 @@ def fold_realtime(state: State, event: Body) -> None:
     response = event.get("response")
     body = response if isinstance(response, dict) else event
     keep(state, body, "id", "model", "status", "usage")
+    if body.get("status") == "failed":
+        state["_error"] = text(dig(body, ("status_details", "error", "code"))) or "failed"
     if event.get("type") in (None, "response.done"):
         state["_done"] = True
 
