@@ -263,7 +263,7 @@ shutil.copytree(ledger, folder / "out"); tell()
     Scenario(
         "a disk with no byte free, then space again",
         """
-mount(ledger, "-o", "size=1m"); sinks.RESERVE_BYTES = 0
+mount(ledger, "-o", "size=1m"); sink = start(min_free_mb=0)
 call(5); fill_disk(); call(20)
 (ledger / "filler").unlink(); sink._retry_at = 0; call(5)
 sink.flush(); shutil.copytree(ledger, folder / "out"); tell()

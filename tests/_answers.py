@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from spanledger._estimate import estimate
 from spanledger._unreported import FRAMES
-from spanledger.testing import Reply, Tokens
+from spanledger.testing import Fault, Reply, Tokens
 
 TOKENS = Tokens(input_tokens=100, output_tokens=40, cache_read_tokens=30, reasoning_tokens=0)
 REPLY = Reply("Kangaroos leap over seventeen unlikely fences", TOKENS)
@@ -78,3 +79,13 @@ MESSAGE = Api("claude-sonnet-5", lead=3, silent=1, family="claude-4.7", first=ST
 CONVERSE = Api("amazon.nova-lite-v1:0", lead=1)
 INVOKE = MESSAGE._replace(silent=0, model="anthropic.claude-sonnet-5")
 GENERATE = Api("gemini-2.5-flash", lead=0, every=WHOLE)
+
+
+def played(*replies: Reply) -> Callable[[Any], tuple[Reply, ...]]:
+    """The server plays the same to every shape of a call."""
+    return lambda _: replies
+
+
+def faulty(kind: Any, after: int | None = None) -> Callable[[Any], tuple[Reply, ...]]:
+    """The server fails after so many events, or once it has sent the first words of a stream."""
+    return lambda shape: (Reply(REPLY.text, TOKENS, fault=Fault(kind, shape.api.events if after is None else after)),)

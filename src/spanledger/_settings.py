@@ -76,6 +76,7 @@ def switch(text: str) -> bool:
 
 
 PATH: Final = (str, os.PathLike)
+MIN_FREE_MB: Final = 32
 NAMES: Final = (list, tuple, set, frozenset)
 
 SETTINGS: Final[Mapping[str, Setting]] = {
@@ -100,7 +101,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
             "With a key, `customer` and `user_id` are written to the ledger as their keyed hashes.",
         ),
         Setting(
-            *("min_free_mb", 32, "SPANLEDGER_MIN_FREE_MB", int, (int,)),
+            *("min_free_mb", MIN_FREE_MB, "SPANLEDGER_MIN_FREE_MB", int, (int,)),
             "MiB of the ledger's disk that are left to the application: below, charges are counted as lost.",
         ),
         Setting(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,3 +78,14 @@ def metered(tmp_path: Any) -> Iterator[Booked]:
     _meter.add_sink(booked)
     yield booked
     spanledger.uninstrument()
+
+
+@contextmanager
+def at_work(module: str, name: str, tracer_provider: TracerProvider) -> Iterator[None]:
+    """Another instrumentation at work in a block; skips the test where it is not installed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of other people's imports
+        instrumentor = getattr(pytest.importorskip(module, reason=f"{module} is not installed"), name)()
+        instrumentor.instrument(tracer_provider=tracer_provider)
+    yield
+    instrumentor.uninstrument()

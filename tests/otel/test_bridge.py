@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from decimal import Decimal
 
 import anthropic
 import openai
 import pytest
+from tests.otel.conftest import at_work
 
 import spanledger
 from spanledger import _bridge, _meter
@@ -168,12 +168,8 @@ def second(request, telemetry, monkeypatch):
     """Another instrumentation at work."""
     monkeypatch.setattr(anthropic.resources.Messages, "create", anthropic.resources.Messages.create)
     module, name = OTHERS[request.param]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of other people's imports
-        instrumentor = getattr(pytest.importorskip(module, reason=f"{module} is not installed"), name)()
-        instrumentor.instrument(tracer_provider=telemetry.tracer_provider)
-    yield module
-    instrumentor.uninstrument()
+    with at_work(module, name, telemetry.tracer_provider):
+        yield module
 
 
 @pytest.mark.usefixtures("second")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-
 import anthropic
 import openai
 import pytest
+from tests.otel.conftest import at_work
 
 import spanledger
 from spanledger.testing import refused
@@ -81,12 +80,8 @@ def other(request, telemetry, monkeypatch):
     for owner in (openai.resources.chat.Completions, anthropic.resources.Messages):
         monkeypatch.setattr(owner, "create", owner.create)  # OpenLLMetry does not put everything back
     module, name, sdk = OTHERS[request.param]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of other people's imports
-        instrumentor = getattr(pytest.importorskip(module, reason=f"{module} is not installed"), name)()
-        instrumentor.instrument(tracer_provider=telemetry.tracer_provider)
-    yield sdk
-    instrumentor.uninstrument()
+    with at_work(module, name, telemetry.tracer_provider):
+        yield sdk
 
 
 USAGE = ("gen_ai.usage.input_tokens", "llm.token_count.prompt")

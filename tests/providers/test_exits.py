@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 
 import openai
 import pytest
-from tests._answers import REPLY, TOKENS, WHOLE, Counts
+from tests._answers import REPLY, WHOLE, Counts, faulty, played
 from tests.providers._exit_clients import Clients
 from tests.providers._exit_page import DOCS, Page
 from tests.providers._exit_shapes import GPT, SHAPES, Shape
 
 from spanledger import _faults
 from spanledger._types import Charge
-from spanledger.testing import Fault, ProviderServer, Reply, capture_charges, refused
+from spanledger.testing import ProviderServer, Reply, capture_charges, refused
 
 SHORT = 0.3
 """Seconds after which a client gives up on a server that never answers."""
@@ -176,15 +176,6 @@ class Exit(NamedTuple):
     where: Callable[[Shape], bool] = lambda shape: shape.streams
 
 
-def first(*replies: Reply) -> Callable[[Shape], tuple[Reply, ...]]:
-    return lambda _: replies
-
-
-def faulty(kind: Any, after: int | None = None) -> Callable[[Shape], tuple[Reply, ...]]:
-    """The server fails after so many events, or once it has sent the first words of a stream."""
-    return lambda shape: (Reply(REPLY.text, TOKENS, fault=Fault(kind, shape.api.events if after is None else after)),)
-
-
 MUTE = faulty("hold", 0)
 HOLDS = faulty("hold")
 """Nothing more comes until the application has gone: what it has read is all that was sent."""
@@ -195,9 +186,9 @@ CANCELLABLE: Callable[[Shape], bool] = lambda shape: shape.asynchronous and shap
 
 EXITS: Mapping[str, Exit] = {
     "read to the end": Exit(answered, "ok", everything, where=EVERYWHERE),
-    "429, then retried": Exit(answered, "ok", everything, first(refused(429), REPLY), where=EVERYWHERE),
-    "500, then success": Exit(answered, "ok", everything, first(refused(500), REPLY), where=EVERYWHERE),
-    "400": Exit(failing, "error", free, first(refused(400)), where=EVERYWHERE),
+    "429, then retried": Exit(answered, "ok", everything, played(refused(429), REPLY), where=EVERYWHERE),
+    "500, then success": Exit(answered, "ok", everything, played(refused(500), REPLY), where=EVERYWHERE),
+    "400": Exit(failing, "error", free, played(refused(400)), where=EVERYWHERE),
     "no answer in time": Exit(failing, "error", nothing, MUTE, SHORT, 0, where=EVERYWHERE),
     "body cut": Exit(failing, "error", begun, faulty("cut", 0), retries=0, where=ENTIRE),
     "body is no JSON": Exit(failing, "error", asked, faulty("malformed", 0), retries=0, where=ENTIRE),

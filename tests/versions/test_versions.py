@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
-from tests._answers import CHAT, HELLO, MESSAGE, REPLY, RESPONSE, TOKENS, WHOLE, Api, Counts
+from tests._answers import CHAT, HELLO, MESSAGE, REPLY, RESPONSE, TOKENS, WHOLE, Api, Counts, faulty, played
 
 from spanledger import _faults, _meter
-from spanledger.testing import Fault, ProviderServer, Reply, capture_charges, refused
+from spanledger.testing import ProviderServer, Reply, capture_charges, refused
 
 SDKS = os.environ.get("SPANLEDGER_SDK", "openai,anthropic").split(",")
 MESSAGES = [{"role": "user", "content": HELLO}]
@@ -145,15 +145,6 @@ class Exit(NamedTuple):
     only: Callable[[Shape], bool] = lambda shape: shape.streams
 
 
-def always(*replies: Reply) -> Callable[[Shape], tuple[Reply, ...]]:
-    return lambda _: replies
-
-
-def faulty(kind: Any, after: int | None = None) -> Callable[[Shape], tuple[Reply, ...]]:
-    """The server fails after so many events, or once it has sent the first words of a stream."""
-    return lambda shape: (Reply(REPLY.text, TOKENS, fault=Fault(kind, shape.api.events if after is None else after)),)
-
-
 def any_shape(_: Shape) -> bool:
     return True
 
@@ -165,10 +156,10 @@ HOLDS = faulty("hold")
 """Nothing more comes until the application has gone: what it has read is all that was sent."""
 
 EXITS = {
-    "read": Exit(always(REPLY), "ok", everything, only=any_shape),
-    "429 then read": Exit(always(refused(429), REPLY), "ok", everything, only=any_shape),
-    "500 then read": Exit(always(refused(500), REPLY), "ok", everything, only=any_shape),
-    "400": Exit(always(refused(400)), "error", nothing, raises=True, only=any_shape),
+    "read": Exit(played(REPLY), "ok", everything, only=any_shape),
+    "429 then read": Exit(played(refused(429), REPLY), "ok", everything, only=any_shape),
+    "500 then read": Exit(played(refused(500), REPLY), "ok", everything, only=any_shape),
+    "400": Exit(played(refused(400)), "error", nothing, raises=True, only=any_shape),
     "timeout": Exit(faulty("hold", 0), "error", nothing, raises=True, timeout=SHORT, only=any_shape),
     "closed": Exit(HOLDS, "aborted", heard, "close"),
     "left": Exit(HOLDS, "aborted", heard, "leave"),

@@ -7,13 +7,13 @@ counts once. At the destination it is read as an open segment is, until `spanled
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from spanledger.ledger._files import OPEN, scan
 from spanledger.ledger._locks import held
 from spanledger.ledger._seal import Sealing, seal
-from spanledger.ledger._ship import bring, copy, copy_new, place_of, ship, sizes_at
+from spanledger.ledger._ship import bring, cache_of, copy, copy_new, place_of, ship, sizes_at
+from spanledger.ledger._workspace import workspace
 
 
 def send(root: Path, destination: str) -> int:
@@ -21,10 +21,13 @@ def send(root: Path, destination: str) -> int:
 
     Raises `LedgerError` that names the segment that could not be copied; it stays, for the next time.
     """
+    segments = scan(root).open
+    if not segments:
+        return 0
     filesystem, base = place_of(destination)
     copy_new(filesystem, root / "meta.json", f"{base}/meta.json")
     sent = 0
-    for segment in scan(root).open:
+    for segment in segments:
         with held(segment.path) as mine:
             sent += mine and _move(filesystem, segment.path, f"{base}/{OPEN}/{segment.path.name}")
     return sent
@@ -33,12 +36,14 @@ def send(root: Path, destination: str) -> int:
 def seal_there(address: str) -> Sealing:
     """Seals the segments that were sent to `address`: brings them here, and ships what they become.
 
-    They are removed there only when their sealed files have arrived. Raises `LedgerError` as `ship` and `seal` do.
+    What is brought lies where the copy for questions does. Segments go from there only when their sealed files have
+    arrived. Raises `LedgerError` as `ship` and `seal` do.
     """
     filesystem, base = place_of(address)
     sizes = {name: size for name, size in sizes_at(filesystem, base).items() if name.startswith(OPEN)}
-    with TemporaryDirectory(prefix="spanledger-") as folder:
-        root = Path(folder)
+    copies = cache_of(address)
+    copies.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with workspace(copies) as root:
         bring(filesystem, base, root, sizes)
         done = seal(root)
         ship(root, address)

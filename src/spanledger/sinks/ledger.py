@@ -21,6 +21,7 @@ from typing import Final
 import orjson
 
 from spanledger import _faults
+from spanledger._settings import MIN_FREE_MB
 from spanledger._spawning import spawn_sealing
 from spanledger._types import Charge, Row
 from spanledger.errors import ConfigurationError
@@ -35,9 +36,6 @@ ROTATE_SECONDS: Final = 3600.0
 
 LOOK_SECONDS: Final = 1.0
 """How often the place is looked at: a deleted segment is noticed within this time, and so is a full disk."""
-
-RESERVE_BYTES: Final = 32 << 20
-"""Space on the disk that is left to the application: charges beyond are lost, and counted."""
 
 PSEUDONYMS: Final = ("customer", "user_id")
 """The columns that a key replaces by their keyed hash."""
@@ -62,14 +60,14 @@ class LedgerSink:
         durability: str = "process",
         hmac_key: str | None = None,
         sealing: str = "off",
-        min_free_mb: int | None = None,
+        min_free_mb: int = MIN_FREE_MB,
         send: Callable[[Path], object] | None = None,
     ) -> None:
         self.path = Path(path).absolute()
         self._fsync = _choice("durability", durability, ("process", "fsync")) == "fsync"
         self._key = hmac_key.encode() if hmac_key else None
         self._spawns = _choice("sealing", sealing, ("off", "spawn")) == "spawn"
-        self._reserve = None if min_free_mb is None else min_free_mb << 20
+        self._reserve = min_free_mb << 20
         self._send = send
         self._begin()
 
@@ -93,12 +91,7 @@ class LedgerSink:
             segment = self._segment
             if segment is None or time.monotonic() > segment.look_at:
                 segment = self._fit(segment)
-            written = os.write(segment.fd, line)
-            segment.rows += 1
-            if written != len(line):
-                self._abandon_torn(segment)
-            if self._fsync:
-                os.fdatasync(segment.fd)
+            self._append(segment, line)
         except OSError as error:
             self._again(line, error)
 
@@ -135,6 +128,14 @@ class LedgerSink:
             self._segment = self._try(time.monotonic())
             return self._segment
 
+    def _append(self, segment: Segment, line: bytes) -> None:
+        written = os.write(segment.fd, line)
+        segment.rows += 1
+        if written != len(line):
+            self._abandon_torn(segment)
+        if self._fsync:
+            os.fdatasync(segment.fd)
+
     def _again(self, line: bytes, error: OSError) -> None:
         """Writes a row to a new segment where the descriptor of the old one was closed; else it is lost."""
         segment = self._segment
@@ -142,10 +143,7 @@ class LedgerSink:
             _faults.lose(error)
             return
         try:
-            segment = self._fit(segment)
-            segment.rows += 1
-            if os.write(segment.fd, line) != len(line):
-                self._abandon_torn(segment)
+            self._append(self._fit(segment), line)
         except OSError as second:
             _faults.lose(second)
 
@@ -160,10 +158,9 @@ class LedgerSink:
                 _faults.lose(FileNotFoundError(errno.ENOENT, "the segment was deleted or closed", str(segment.path)))
             return False
         segment.rows_seen = segment.rows
-        reserve = RESERVE_BYTES if self._reserve is None else self._reserve
-        if segment.free < reserve:
+        if segment.free < self._reserve:
             segment.look_at = now
-            raise OSError(errno.ENOSPC, f"less than {reserve >> 20} MiB are free", str(self.path))
+            raise OSError(errno.ENOSPC, f"less than {self._reserve >> 20} MiB are free", str(self.path))
         full = segment.size > ROTATE_BYTES or now - segment.opened_at > ROTATE_SECONDS
         if full and self._spawns:
             spawn_sealing(self.path)
