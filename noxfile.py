@@ -100,11 +100,17 @@ def shipping(session: nox.Session) -> None:
 
 @nox.session
 def layers(session: nox.Session) -> None:
-    """Runs beneath LangChain, LiteLLM, pydantic-ai and the agents of OpenAI; what those leave open is not ours."""
+    """Runs beneath LangChain, LiteLLM, pydantic-ai and the agents of OpenAI; what those leave open is not ours.
+
+    With it go the tests that ask other large libraries for their names and prices.
+    """
     frameworks = ("langchain-anthropic", "langchain-openai", "litellm", "openai-agents", "pydantic-ai-slim[anthropic]")
-    session.install("-q", "--upgrade", "-e", ".", "pytest", "pytest-asyncio", "sybil", *frameworks)
+    asked = ("langfuse>=5", "mlflow-skinny>=3.17", "openinference-semantic-conventions")
+    needs = ("-e", ".[genai-prices,otel,ledger]", "pytest", "pytest-asyncio", "sybil", *frameworks, *asked)
+    session.install("-q", "--upgrade", *needs)
     quiet = ("-p", "no:cacheprovider", "-W", "ignore", "-p", "no:unraisableexception")
-    session.run("python", "-m", "pytest", "-q", *quiet, "tests/providers/test_layers.py")
+    tests = ("tests/providers/test_layers.py", "tests/otel/test_names_of_others.py", "tests/prices/test_cli.py")
+    session.run("python", "-m", "pytest", "-q", "-rs", *quiet, *tests)
 
 
 @nox.session
