@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -98,6 +99,23 @@ def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=env)
 
     return run
+
+
+@pytest.fixture
+def opened_by(tmp_path: Path) -> Callable[..., list[str]]:
+    """Runs a command to its end, and gives what the kernel says of every file that it opens, by `strace`."""
+    strace = shutil.which("strace")
+    if not strace:
+        pytest.skip("strace is not installed")
+
+    def watch(*command: str) -> list[str]:
+        log = tmp_path / "opened"
+        watched = [strace, "-f", "-s", "4096", "-e", "trace=open,openat,creat,memfd_create", "-o", str(log), *command]
+        without_caches = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        subprocess.run(watched, check=True, capture_output=True, timeout=120, env=without_caches)
+        return log.read_text().splitlines()
+
+    return watch
 
 
 @pytest.fixture

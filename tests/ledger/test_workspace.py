@@ -32,7 +32,7 @@ def half_sealed(ledger, write_segment, row, tmp_path):
     (tmp_path / "system").mkdir()
     environment = {**os.environ, "TMPDIR": str(tmp_path / "system")}
     with subprocess.Popen([sys.executable, "-c", SEAL, str(ledger.path)], env=environment) as sealer:
-        while not list(ledger.path.glob(".work-*/*.jsonl")):
+        while not any(path.stat().st_size for path in ledger.path.glob(".work-*/*.jsonl")):
             assert sealer.poll() is None, "it was done before it was seen"
             time.sleep(0.0005)
         sealer.send_signal(signal.SIGSTOP)
@@ -81,6 +81,24 @@ def test_a_sound_segment_is_sealed_and_nothing_stays_beside_it(ledger, write_seg
     write_segment([row()])
     assert seal(ledger.path).charges == 1
     assert sorted(path.name for path in ledger.path.iterdir()) == ["charges", "open"]
+
+
+ASK = """
+import sys
+from spanledger import Ledger
+ledger = Ledger(sys.argv[1])
+ledger.cost("customer"), ledger.charges(), ledger.sql("SELECT * FROM history"), ledger.tags(), ledger.health()
+"""
+
+
+def test_a_question_makes_no_file_anywhere(ledger, write_segment, row, opened_by):
+    """Not of a segment that ends in zero bytes either, as the loss of power leaves one."""
+    write_segment([row(customer="acme")])
+    seal(ledger.path)
+    padded = write_segment(orjson.dumps(row(customer="acme")) + b"\n" + b"\0" * 20_000_000)
+    opened = opened_by(sys.executable, "-c", ASK, str(ledger.path))
+    assert [line for line in opened if padded.name in line], "nothing was seen"
+    assert [line for line in opened if "O_CREAT" in line or "O_TMPFILE" in line or "memfd_create" in line] == []
 
 
 def test_the_ledger_is_sealed_and_asked_where_the_system_has_no_temporary_directory(

@@ -155,6 +155,11 @@ def is_padded(path: Path) -> bool:
         return file.read(1) == b"\0"
 
 
+def padding(path: Path) -> int:
+    """How many zero bytes a segment ends in."""
+    return _tail(path)[1] if is_padded(path) else 0
+
+
 def _tail(path: Path) -> tuple[bool, int]:
     """Whether the last line is torn, and how many bytes of padding follow it."""
     with path.open("rb") as file:

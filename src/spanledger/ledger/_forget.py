@@ -76,7 +76,8 @@ def forget(root: Path, field: str, value: str) -> Forgotten:
 def _refuse_company(root: Path, scratch: Path) -> None:
     """What another process has half done may name them, and only that process can finish it or throw it away."""
     if is_busy(root, scratch):
-        msg = f"forget: another process is sealing or merging {root}; try again once it has ended"
+        what = f"is sealing or merging {root}, or asks it more than fits into memory"
+        msg = f"forget: another process {what}; try again once it has ended"
         raise LedgerError(msg)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from spanledger._types import COLUMNS
 from spanledger.errors import LedgerError
@@ -26,6 +26,7 @@ from spanledger.ledger._relation import EXTRA, Piece, Relation, as_it_is_now, po
 from spanledger.ledger._repeats import NO_REPEATS, Looker, Repeats
 from spanledger.ledger._result import Result
 from spanledger.ledger._rolling import refuse_lost_corrections
+from spanledger.ledger._room import with_room
 from spanledger.ledger._trace import Trace
 from spanledger.ledger._translate import translated
 from spanledger.ledger.engines import Engine, duckdb, engine_of
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from spanledger.ledger._retain import Retained
 
 T = TypeVar("T")
-Scratch: TypeAlias = Callable[[], Path]
 
 
 class Ledger:
@@ -51,7 +51,7 @@ class Ledger:
     `engine` is `duckdb`, or for the sealed half `clickhouse`, `spark`, an address of `spark://` or `postgresql://`, or
     an `Engine`: every question is asked there. `path` may be where a ledger was shipped to, `s3://...`: the days of a
     question are copied here before it is asked.
-    `memory` is how much DuckDB may take before it goes on on disk: a part of what there is, or `2GB`.
+    `memory` is how much DuckDB may take before it goes on on disk, in the ledger: a part of what there is, or `2GB`.
     `sealing="off"`, or so in `SPANLEDGER_SEALING`, keeps questions from starting `spanledger seal`, at low priority,
     where they meet 64 MiB of closed segments.
     Raises `LedgerError` that names the field or file that is wrong, `MissingExtraError` without DuckDB.
@@ -177,7 +177,7 @@ class Ledger:
         they kept then, and there is no `history`.
         """
         if tables is not None:
-            return Result(self._engine.over(tables, query, params))
+            return Result(with_room(self.path, self._engine, partial(self._engine.over, tables, query, params)))
 
         within = period(since, until)
 
@@ -211,7 +211,7 @@ class Ledger:
         `superseded` (rows that were not in force), `first` and `last` (moments of charges), `at`, `dropped`.
         """
 
-        def ask(files: Files, _: Scratch) -> Result:
+        def ask(files: Files) -> Result:
             files = duckdb.in_force(self._engine, files)
             facts = self._engine.facts(file.path for file in files.sealed)
             return Result(_rolled.table(_rolled.in_period(files, facts, Period())))
@@ -269,8 +269,8 @@ class Ledger:
     def tags(self) -> list[str]:
         """The names of the tags that charges carry besides the columns of their own."""
 
-        def ask(files: Files, scratch: Scratch) -> list[str]:
-            files = duckdb.in_force(self._engine, duckdb.readable(files, scratch))
+        def ask(files: Files) -> list[str]:
+            files = duckdb.in_force(self._engine, files)
             facts = self._engine.facts(file.path for file in files.sealed)
             told = {tag for known in facts.values() for tag in known.tags or ()}
             unread = files._replace(sealed=tuple(file for file in files.sealed if facts[file.path].tags is None))
@@ -299,7 +299,7 @@ class Ledger:
         try:
             return Result(self._answered(kept, query, params), notes=_rolled.notes(relation.rolled))
         except LedgerError as error:
-            if is_nameless(error):
+            if is_nameless(error) or duckdb.is_out_of_memory(error):
                 raise
             raise _rolled.explained(error, relation.rolled, within) from error
 
@@ -318,39 +318,35 @@ class Ledger:
     ) -> T:
         """Asks over the relation of this moment's files."""
 
-        def over(files: Files, scratch: Scratch) -> T:
+        def over(files: Files) -> T:
             files = duckdb.in_force(self._engine, files.within(within))
             facts = self._engine.facts(file.path for file in files.sealed)
             files, days = _handled(files, _rolled.in_period(files, facts, within), within, handling)
-            answer = ask(self._relation(files, scratch, days, shape))
+            answer = ask(self._relation(files, days, shape))
             self._overdue.look(files)
             return answer
 
         return self._retried(over, within)
 
-    def _retried(self, ask: Callable[[Files, Scratch], T], within: Period = ALWAYS) -> T:
+    def _retried(self, ask: Callable[[Files], T], within: Period = ALWAYS) -> T:
         """Asks over the files of this moment, and once more where a sealing process has replaced one meanwhile.
 
         One that works off many segments would do so again and again: from the third time on it has to wait.
         """
         with ExitStack() as stack:
-
-            def scratch() -> Path:
-                return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spanledger-")))
-
             for tries in range(_TRIES):
                 if tries >= _PATIENCE:
                     stack.enter_context(all_held(segment.path for segment in scan(self.path).open))
                 files = self._files(within)
                 try:
-                    return ask(files, scratch)
+                    return with_room(self.path, self._engine, partial(ask, files))
                 except (LedgerError, FileNotFoundError) as error:
                     if scan(self.path) != files:
                         continue
                     if isinstance(error, LedgerError) and is_nameless(error):
                         raise blamed(self._engine, error, [file.path for file in files.sealed]) from error
                     raise
-            return ask(self._files(within), scratch)
+            return ask(self._files(within))
 
     def _files(self, within: Period) -> Files:
         """The files of this moment; of a ledger elsewhere, those of the period are here by then."""
@@ -364,10 +360,9 @@ class Ledger:
     def _asked(self) -> Engine | duckdb.DuckDB:
         return self._other or self._engine
 
-    def _relation(self, files: Files, scratch: Scratch, days: _rolled.Days, shape: Shape) -> Relation:
+    def _relation(self, files: Files, days: _rolled.Days, shape: Shape) -> Relation:
         if self._other:
             return self._elsewhere(files, self._other)._replace(rolled=days)
-        files = duckdb.readable(files, scratch)
         repeats = self._repeats.look(files)
         if days and repeats.corrections:
             refuse_lost_corrections(self._engine, duckdb.every_row(files), days)

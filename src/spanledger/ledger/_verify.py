@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +15,7 @@ from spanledger.ledger._health import Health, health
 from spanledger.ledger._locks import held
 from spanledger.ledger._parquet import facts_of
 from spanledger.ledger._rolled import COUNT
+from spanledger.ledger._room import with_room
 from spanledger.ledger._seal import seal
 from spanledger.ledger._workspace import abandoned, remove_abandoned
 from spanledger.ledger.engines.duckdb import DuckDB, every_row, in_force, parquet
@@ -57,6 +59,10 @@ class Verification(NamedTuple):
 def verify(root: Path) -> Verification:
     """Reads every row of every file. Raises `LedgerError` only where there is no ledger at all."""
     database = DuckDB()
+    return with_room(root, database, partial(_verified, root, database))
+
+
+def _verified(root: Path, database: DuckDB) -> Verification:
     files = scan(root)
     readable, broken = _readable(database, files)
     files = in_force(database, files._replace(sealed=readable))

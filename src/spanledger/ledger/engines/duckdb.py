@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +15,7 @@ from spanledger._types import COLUMNS
 from spanledger.errors import LedgerError, MissingExtraError
 from spanledger.ledger._answer import PLAIN_KINDS, Few
 from spanledger.ledger._facts import NO_FACTS, Facts
-from spanledger.ledger._files import LONGEST_LINE, Files, by_day, is_padded, lines_of
+from spanledger.ledger._files import LONGEST_LINE, Files, by_day, padding
 from spanledger.ledger._sql import Dialect
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ _UNKNOWN: Final = f"nullif(CAST(json_merge_patch(json, {_KNOWN_KEYS}) AS VARCHAR
 _EXTRA: Final = f"CASE WHEN {_UNREAD} THEN CAST(json AS VARCHAR) ELSE {_UNKNOWN} END AS extra"
 """What the columns do not hold: keys that this version does not know, or the whole row where a value is no value."""
 
-_LENIENT: Final = f"ignore_errors=true, format='newline_delimited', maximum_object_size={2 * LONGEST_LINE}"
-
+_LENIENT: Final = "ignore_errors=true, format='newline_delimited'"
 
 TAG_COLUMN: Final = "tag_"
 """What the columns of sealed files begin with that are copies of tags. Names of the ledger's own never do."""
@@ -83,7 +82,7 @@ class DuckDB:
     """A connection of its own to an in-memory DuckDB, made anew after a fork."""
 
     def __init__(self, threads: int | None = None, memory: str = MEMORY, spill: Path | None = None) -> None:
-        """`spill` is the directory for what does not fit into memory, by default one of the system's."""
+        """`spill` is a directory for what does not fit into memory. Without one, a question that needs it fails."""
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._process = 0
         self._threads = threads
@@ -158,6 +157,16 @@ class DuckDB:
             said[Path(file)][_text(key)] = _text(value)
         return {path: Facts.of(path, values) for path, values in said.items()}
 
+    @contextmanager
+    def spilling(self, folder: Path) -> Iterator[None]:
+        """In the block, what does not fit into memory goes to `folder`: by another connection, which ends with it."""
+        with _connect(self._threads, self._memory, folder) as other:
+            before, self._connection = self._connection, other
+            try:
+                yield
+            finally:
+                self._connection = before
+
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The connection of this process. Raises `MissingExtraError` where DuckDB is not installed."""
@@ -177,7 +186,7 @@ def _connect(threads: int | None, memory: str, spill: Path | None) -> duckdb.Duc
         raise MissingExtraError(arrow, "ledger")
     settings: dict[str, Any] = {
         "autoinstall_known_extensions": False,
-        "temp_directory": str(spill / "spill") if spill else _temporary(),
+        "temp_directory": str(spill / "spill") if spill else "",
         "preserve_insertion_order": False,
         "memory_limit": memory,
         **({"threads": threads} if threads else {}),
@@ -192,14 +201,6 @@ def _connect(threads: int | None, memory: str, spill: Path | None) -> duckdb.Duc
 def _text(found: bytes) -> str:
     """Text of a footer; what is none is no more than not understood."""
     return found.decode("utf-8", "replace")
-
-
-def _temporary() -> str:
-    """A directory of the system's; none in a container without one, where a question that outgrows memory fails."""
-    try:
-        return str(Path(tempfile.gettempdir()) / f"spanledger-{os.getpid()}")
-    except FileNotFoundError:
-        return ""
 
 
 def _kept(relation: Any) -> Any:
@@ -218,6 +219,13 @@ def _no_rows() -> pa.Table:
     import pyarrow as pa
 
     return pa.table({})
+
+
+def is_out_of_memory(error: LedgerError) -> bool:
+    """Whether a question needs more memory than it may have, and has no room on disk."""
+    import duckdb
+
+    return isinstance(error.__cause__, duckdb.OutOfMemoryException)
 
 
 def _readable(error: Exception) -> str:
@@ -304,7 +312,8 @@ def open_rows(paths: Sequence[Path], *, extra: bool = False, without: Sequence[d
     known = "charge_id IS NOT NULL AND started_at IS NOT NULL"
     if without:
         known += f" AND CAST(started_at AT TIME ZONE 'UTC' AS DATE) NOT IN ({', '.join(map(literal, without))})"
-    reading = f"{listed(paths)}, {_LENIENT}"
+    longest = 2 * LONGEST_LINE + max(map(padding, paths), default=0)  # zero bytes at the end are a line to DuckDB
+    reading = f"{listed(paths)}, {_LENIENT}, maximum_object_size={longest}"
     if not extra:
         types = ", ".join(f"{literal(name)}: {literal(sql)}" for name, sql in _WRITTEN.items())
         source = f"read_json({reading}, records='true', columns={{{types}}})"
@@ -313,22 +322,6 @@ def open_rows(paths: Sequence[Path], *, extra: bool = False, without: Sequence[d
     objects = f"read_json_objects({reading}) WHERE json_type(json) = 'OBJECT'"
     source = f"SELECT json, unnest(json_transform(json, {shape})) FROM {objects}"
     return f"SELECT {', '.join([*columns, _EXTRA])} FROM ({source}) WHERE {known}"
-
-
-def readable(files: Files, scratch: Callable[[], Path]) -> Files:
-    """The files with each segment as DuckDB can read it; `scratch` makes a directory for the copy of one."""
-    segments = (segment._replace(path=_unpadded(segment.path, scratch)) for segment in files.open)
-    return files._replace(open=tuple(segments))
-
-
-def _unpadded(path: Path, scratch: Callable[[], Path]) -> Path:
-    """The segment itself, or a copy of its charges where it is padded with zero bytes, which DuckDB does not read."""
-    if not is_padded(path):
-        return path
-    copy = scratch() / path.name
-    with copy.open("wb") as out:
-        out.writelines(line + b"\n" for line in lines_of(path))
-    return copy
 
 
 def _in_utc(name: str) -> str:
