@@ -2,22 +2,26 @@
 
 A file is there whole or not at all: a load that was killed goes on where it stopped, and loading again loads nothing.
 A merged file takes the place of the files that it replaces in the same transaction, so no charge is ever there twice
-because of it. Any number of hosts may load into one server at once.
+because of it. Any number of hosts may load into one server at once. Rows go from the file to the server and touch no
+other disk: nobody looks for a customer in a copy that a killed load left.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanledger import _schema
-from spanledger._schema import Column
 from spanledger._types import COLUMNS
+from spanledger.errors import LedgerError
 from spanledger.ledger._files import scan
-from spanledger.ledger.engines.duckdb import DuckDB, in_force, literal, parquet
-from spanledger.ledger.engines.postgres import CSV_NULL, Postgres, name_of
+from spanledger.ledger.engines.duckdb import DuckDB, in_force, parquet
+from spanledger.ledger.engines.postgres import Postgres, name_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Loaded(NamedTuple):
@@ -31,7 +35,8 @@ class Loaded(NamedTuple):
 def load(root: Path, address: str) -> Loaded:
     """Loads the sealed files of the ledger at `root` into the server at `address`.
 
-    Raises `LedgerError` in the server's words; what was loaded before stays and is not sent again.
+    Raises `LedgerError` in the server's words, or that names a file that cannot be read. What was loaded before stays
+    and is not sent again.
     """
     database, server = DuckDB(), Postgres(address)
     there = server.prepare()
@@ -39,25 +44,39 @@ def load(root: Path, address: str) -> Loaded:
     missing = [path for path in files if name_of(path) not in there]
     facts = database.facts(missing)
     taken = []
-    with tempfile.TemporaryDirectory(prefix="spanledger-") as scratch:
-        for path in missing:
-            replaced = [name_of(path.with_name(name)) for name in facts[path].replaces]
-            taken.append(server.take(name_of(path), replaced, _writer(database, path, Path(scratch, "rows.csv"))))
+    for path in missing:
+        replaced = [name_of(path.with_name(name)) for name in facts[path].replaces]
+        taken.append(server.take(name_of(path), replaced, partial(_as_csv, database, path)))
     fresh = [rows for rows in taken if rows is not None]
     return Loaded(len(fresh), sum(fresh), len(files) - len(fresh))
 
 
-def _writer(database: DuckDB, path: Path, target: Path) -> Callable[[int], Path]:
-    """Writes a sealed file as CSV: quoted text, so that an empty one is not an unknown one."""
+_BATCH: Final = 2048
+"""So many rows are in memory at a time: as many as DuckDB itself works on at once."""
 
-    def write(number: int) -> Path:
-        columns = ", ".join(f"{_as_csv(column)} AS {column.name}" for column in COLUMNS)
-        rows = f"SELECT {columns}, {number} AS file FROM ({_whole(path)})"
-        form = f"FORMAT csv, HEADER false, NULLSTR {literal(CSV_NULL)}, FORCE_QUOTE ({', '.join(_QUOTED)})"
-        database.query(f"COPY ({rows}) TO {literal(target)} ({form})")
-        return target
 
-    return write
+def _as_csv(database: DuckDB, path: Path, number: int) -> Iterator[bytes]:
+    """The rows of a sealed file, the number of the file in the last column."""
+    import pyarrow as pa
+
+    columns = [f"CAST({_FORMS.get(type(column), str)(column.name)} AS VARCHAR)" for column in COLUMNS]
+    rows = f"SELECT {', '.join(columns)}, {number} FROM ({_whole(path)})"
+    try:
+        yield from map(_lines, database.batches(rows, _BATCH))
+    except (OSError, pa.ArrowException) as error:  # in the middle: DuckDB's own errors come as Arrow's then
+        msg = f"{path}: cannot be read: {error}"
+        raise LedgerError(msg) from error
+
+
+def _lines(batch: pa.RecordBatch) -> bytes:
+    """Text in quotes, so that an empty one is not an unknown one."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    lines = pa.BufferOutputStream()
+    csv.write_csv(batch, lines, csv.WriteOptions(include_header=False))
+    written: bytes = lines.getvalue().to_pybytes()
+    return written
 
 
 def _whole(path: Path) -> str:
@@ -90,8 +109,3 @@ _FORMS: Final[Mapping[type, Callable[[str], str]]] = {
     **dict.fromkeys((_schema.TextMap, _schema.MoneyMap, _schema.QuantityMap), _as_object),
 }
 """How a column is written as PostgreSQL reads it, by kind; the others as they are."""
-_QUOTED: Final = [column.name for column in COLUMNS if type(column) in _FORMS]
-
-
-def _as_csv(column: Column[Any]) -> str:
-    return _FORMS.get(type(column), str)(column.name)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import date
 
+import duckdb
 import pytest
 from tests.ledger.engines._servers import wait_until
 
@@ -26,6 +27,7 @@ AWKWARD = [
     "NULL",
     '"',
     "a\nb",
+    "a\n\\.\nb",
     "back\\slash",
     "it's",
     "{x,y}",
@@ -125,6 +127,56 @@ def test_two_at_once_load_each_file_once(ledger, write_segment, row, server):
     assert [process.returncode for process in both] == [0, 0]
     assert sum(int(words[1]) for words in said) == 5
     assert stored(server) == (15, 15)
+
+
+def test_a_load_makes_no_file_anywhere(ledger, write_segment, row, server, opened_by):
+    fill(ledger, write_segment, row)
+    opened = opened_by(*LOAD, str(ledger.path), server)
+    assert stored(server) == (15, 15)
+    assert [line for line in opened if str(ledger.path / "charges") in line], "nothing was seen"
+    assert [line for line in opened if "O_CREAT" in line or "O_TMPFILE" in line or "memfd_create" in line] == []
+
+
+HUNGRY = """
+import resource, sys
+from pathlib import Path
+from spanledger.ledger._load import load
+rows = load(Path(sys.argv[1]), sys.argv[2]).charges
+print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_what_a_load_takes_of_memory_does_not_grow_with_the_file(ledger, server, run_python):
+    folder = ledger.path / "charges" / "date=2026-11-23"
+    folder.mkdir(parents=True)
+    peaks = []
+    for rows in (50_000, 500_000):
+        long = (
+            "SELECT i::VARCHAR AS charge_id, TIMESTAMP '2026-11-23' AS started_at, repeat(md5(i::VARCHAR), 16) AS team"
+        )
+        query = f"{long} FROM range({rows}) AS r(i)"
+        duckdb.connect().execute(f"COPY ({query}) TO '{folder}/{rows}.parquet' (ROW_GROUP_SIZE 20000)")
+        told = run_python(HUNGRY, str(ledger.path), server)
+        found, peak = map(int, told.stdout.split())
+        assert found == rows, told.stderr
+        peaks.append(peak)
+    assert peaks[1] - peaks[0] < 100_000, "of 256 MB of text"
+
+
+def test_a_file_that_cannot_be_read_to_its_end_is_named_and_nothing_of_it_is_loaded(ledger, server):
+    folder = ledger.path / "charges" / "date=2026-11-23"
+    folder.mkdir(parents=True)
+    path = folder / "damaged.parquet"
+    rows = "SELECT i::VARCHAR AS charge_id, TIMESTAMP '2026-11-23' AS started_at, md5(i::VARCHAR) AS team"
+    duckdb.connect().execute(f"COPY ({rows} FROM range(100000) AS r(i)) TO '{path}' (ROW_GROUP_SIZE 10000)")
+    content = bytearray(path.read_bytes())
+    middle = len(content) * 2 // 3
+    content[middle : middle + 10_000] = bytes(10_000)
+    path.write_bytes(content)
+    with pytest.raises(LedgerError, match=r"damaged\.parquet: cannot be read: "):
+        load(ledger.path, server)
+    assert stored(server) == (0, 0)
+    assert loaded(server) == 0
 
 
 def test_what_the_server_says_is_passed_on(ledger, write_segment, row):

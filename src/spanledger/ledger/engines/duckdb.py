@@ -122,10 +122,16 @@ class DuckDB:
             raise LedgerError(_readable(error)) from error
 
     def batches(self, sql: str, rows: int) -> pa.RecordBatchReader:
-        """The rows of a question as Arrow batches of `rows`, made as they are read."""
-        relation: Any = self.connection.sql(sql)
-        reading = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch  # its name before 1.5
-        return reading(rows)
+        """The rows of a question as Arrow batches of `rows`, made as they are read.
+
+        Raises `LedgerError` with the engine's own words; of what goes wrong later, Arrow's reader raises `OSError`.
+        """
+        try:
+            relation: Any = self.connection.sql(sql)
+            reading = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch  # its name before 1.5
+            return reading(rows)
+        except _errors() as error:
+            raise LedgerError(_readable(error)) from error
 
     def over(self, tables: Mapping[str, pa.Table], sql: str, params: Sequence[Any] = ()) -> pa.Table:
         """The rows of a question to Arrow tables, each under its name for as long as the question runs."""

@@ -6,7 +6,7 @@ floats of amounts. Text sorts by its bytes, as everywhere else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
@@ -46,10 +46,8 @@ CREATE INDEX IF NOT EXISTS charges_file ON spanledger.charges USING brin (file);
 """
 """What a server needs. Files come in order of time, so that a few kilobytes of BRIN find a period."""
 
-CSV_NULL: Final = "\\N"
-_COPY: Final = f"COPY spanledger.charges ({_NAMES}, file) FROM STDIN (FORMAT csv, NULL '{CSV_NULL}')"
+_COPY: Final = f"COPY spanledger.charges ({_NAMES}, file) FROM STDIN (FORMAT csv)"
 _ENTER: Final = "INSERT INTO spanledger.files (name) VALUES ($1) ON CONFLICT DO NOTHING RETURNING id"
-_CHUNK: Final = 1 << 20
 _ALONE: Final = 0x5FA7_1ED6
 """The number of the server's lock under which the tables are made: two that make them at once would both fail."""
 
@@ -163,19 +161,19 @@ class Postgres:
                 connection.execute(statement)
             return _loaded(connection)
 
-    def take(self, name: str, replaces: Sequence[str], rows: Callable[[int], Path]) -> int | None:
+    def take(self, name: str, replaces: Sequence[str], rows: Callable[[int], Iterable[bytes]]) -> int | None:
         """Loads one file and drops those that it replaces, all or nothing; returns the rows, `None` where it was there.
 
-        `rows` writes them as CSV, the number that the file is given in the last column.
+        `rows` gives them as CSV, the number that the file is given in the last column, nothing for what is unknown.
         """
         with self._connected() as connection, connection.cursor() as cursor:
             cursor.execute(_ENTER, [name])
             number = cursor.fetchone()
             if number is None:  # another process is done with it meanwhile
                 return None
-            with rows(number[0]).open("rb") as file, cursor.copy(_COPY) as copy:
-                while chunk := file.read(_CHUNK):
-                    copy.write(chunk)
+            with cursor.copy(_COPY) as copy:
+                for lines in rows(number[0]):
+                    copy.write(lines)
             count: int = cursor.rowcount
             gone = "SELECT id FROM spanledger.files WHERE name = ANY($1)"
             cursor.execute(f"DELETE FROM spanledger.charges WHERE file IN ({gone})", [list(replaces)])
