@@ -23,7 +23,6 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind
 
 from spanledger._types import Charge
-from spanledger.sinks._otel_values import tags_of
 from spanledger.sinks.otel import OTel
 
 OPENING = {
@@ -78,13 +77,13 @@ def sink(**providers: Any) -> Run:
 def floor(tracers: TracerProvider, meters: MeterProvider) -> Run:
     """The SDK alone, with the sink's own attributes ready made."""
     names = OTel()._names
-    start, end = names.start(OPENING, tags_of(OPENING)), names.end(FINISHED)
+    (name, start), end = names.start(OPENING), names.end(FINISHED)
     tracer = tracers.get_tracer("floor")
     histogram = meters.get_meter("floor").create_histogram("h")
     about = dict(list(start.items())[:5])
 
     def run() -> None:
-        span = tracer.start_span("chat gpt-4o", kind=SpanKind.CLIENT, attributes=start)
+        span = tracer.start_span(name, kind=SpanKind.CLIENT, attributes=start)
         span.set_attributes(end)
         span.end()
         for value in (0.25, 1000, 500):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -34,15 +34,21 @@ def costs_of(row: Row) -> Attributes:
     costs = row.get("costs")
     if not costs:
         return {"total_cost": total}
-    sides = {"input": 0.0, "output": 0.0, "": 0.0}
+    sent = received = 0.0
     for unit, amount in costs.items():
-        sides[_side(unit)] += float(amount)
+        side = SIDES[unit] if unit in SIDES else _side(unit)
+        if side == "input":
+            sent += float(amount)
+        elif side == "output":
+            received += float(amount)
     factor = _share(row, total)
-    return {"total_cost": total, "input_cost": sides["input"] * factor, "output_cost": sides["output"] * factor}
+    return {"total_cost": total, "input_cost": sent * factor, "output_cost": received * factor}
 
 
 def _share(row: Row, total: float) -> float:
     """What a contract leaves of the list cost."""
+    if row["list_cost"] == row.get("effective_cost"):
+        return 1.0
     listed = float(row["list_cost"])
     return 1.0 if listed == total or not listed else total / listed
 
@@ -59,16 +65,20 @@ def _part_cost(side: str, group: str = "") -> Read:
     return read
 
 
-@lru_cache(maxsize=1024)
+SIDES: Final = {unit.name: unit.side for unit in UNITS.values()}
+"""The side of the call that a unit counts in: `input`, `output` or none."""
+
+
 def _side(unit: str) -> str:
-    known = UNITS.get(unit.partition("@")[0])
-    return known.side if known else ""
+    """The side of a unit that has a tier or a modality behind an `@`, or that is not known."""
+    return SIDES.get(unit.partition("@")[0], "")
 
 
 def _mlflow_cost(row: Row) -> str | None:
     if "total_cost" not in row:
         return None
-    return _json({name: row.get(name, 0.0) for name in ("input_cost", "output_cost", "total_cost")})
+    sent, received = row.get("input_cost", 0.0), row.get("output_cost", 0.0)
+    return _json({"input_cost": sent, "output_cost": received, "total_cost": row["total_cost"]})
 
 
 def _langfuse_usage(row: Row) -> str | None:
@@ -135,8 +145,8 @@ OPENINFERENCE_PROVIDERS: Final[Mapping[str, str]] = {
 }
 """OpenInference's word for a provider, where it is another than OpenTelemetry's."""
 
-OPENING: Final = ("operation", "provider_name", "request_model", "server_address", "stream")
-"""The columns that the names of a beginning span are made from."""
+OPENING: Final = ("operation", "provider_name", "request_model", "server_address", "stream", *OWNERS)
+"""The columns that the name and the attributes of a beginning span are made from."""
 
 SYSTEMS: Final = {"aws.bedrock": "aws.bedrock", "azure.ai.openai": "az.ai.openai", "x_ai": "xai"}
 """Where `gen_ai.system` had another value than `gen_ai.provider.name` has."""
@@ -201,9 +211,10 @@ class Names:
         self._opening = lru_cache(maxsize=4096)(self._opening_of)
         self._tagging = lru_cache(maxsize=4096)(self._tagging_of)
 
-    def start(self, row: Row, tags: Mapping[str, str], port: int | None = None) -> Attributes:
-        """What is known when the call begins, tags included. Not to be changed."""
-        return self._opening((port, *map(row.get, OPENING)), tuple(tags.items()))
+    def start(self, row: Row, port: int | None = None) -> tuple[str, Attributes]:
+        """The name of the span of a call that begins, and what is known by then, tags included. Not to be changed."""
+        rest = row.get("tags")
+        return self._opening(port, tuple(rest.items()) if rest else (), (*map(row.get, OPENING),))
 
     def around(self, row: Row) -> Attributes:
         """Of a workflow or a tool: what it is."""
@@ -217,11 +228,13 @@ class Names:
         """What the finished call adds: usage, cost, identity."""
         return _read(self._end, {**row, **costs_of(row)})
 
-    def _opening_of(self, values: tuple[Any, ...], tags: tuple[tuple[str, str], ...]) -> Attributes:
-        return {
-            **_read(self._start, dict(zip(("server_port", *OPENING), values, strict=True))),
-            **self.tags(dict(tags)),
-        }
+    def _opening_of(
+        self, port: int | None, tags: tuple[tuple[str, str], ...], values: tuple[Any, ...]
+    ) -> tuple[str, Attributes]:
+        row = {"server_port": port, "tags": dict(tags), **dict(zip(OPENING, values, strict=True))}
+        model = row["request_model"]
+        name = f"{row['operation']} {model}" if model else row["operation"]
+        return name, {**_read(self._start, row), **self.tags(tags_of(row))}
 
     def _tagging_of(self, items: tuple[tuple[str, str], ...]) -> Attributes:
         tags = dict(items)
@@ -232,25 +245,36 @@ class Names:
         }
 
 
-Compiled = tuple[tuple[str, "Read | None", str, tuple[str, ...]], ...]
-"""The column or value, how to read what is no column, the first attribute that shows it, and the others."""
+class Compiled(NamedTuple):
+    """A table for one reader: each column with the attribute that shows it, and each value that is no column."""
+
+    columns: tuple[tuple[str, str], ...]
+    values: tuple[tuple[Read, tuple[str, ...]], ...]
 
 
 def _compiled(names: Iterable[Name], profiles: frozenset[str]) -> Compiled:
-    """Each value once, with every attribute that shows it."""
+    """A value that is no column is read once, for every attribute that shows it."""
+    chosen = [(name.value, name.attribute) for name in names if name.profile in profiles]
     by_value: dict[str, list[str]] = {}
-    for name in names:
-        if name.profile in profiles:
-            by_value.setdefault(name.value, []).append(name.attribute)
-    return tuple((value, VALUES.get(value), first, tuple(rest)) for value, (first, *rest) in by_value.items())
+    for value, attribute in chosen:
+        if value in VALUES:
+            by_value.setdefault(value, []).append(attribute)
+    return Compiled(
+        tuple(one for one in chosen if one[0] not in VALUES),
+        tuple((VALUES[value], tuple(attributes)) for value, attributes in by_value.items()),
+    )
 
 
 def _read(compiled: Compiled, row: Row) -> Attributes:
     found: Attributes = {}
-    for column, read, first, rest in compiled:
-        value = row.get(column) if read is None else read(row)
+    get = row.get
+    for column, attribute in compiled.columns:
+        value = get(column)
         if value is not None:
-            found[first] = value
-            for target in rest:
-                found[target] = value
+            found[attribute] = value
+    for read, attributes in compiled.values:
+        value = read(row)
+        if value is not None:
+            for attribute in attributes:
+                found[attribute] = value
     return found

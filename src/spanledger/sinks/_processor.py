@@ -47,31 +47,22 @@ class TagProcessor:
         if self._served is not None and self._served[0] is sink:
             self._served = self._finished = None
 
-    @_faults.guarded("look at a span that starts")
     def on_start(self, span: Any, parent_context: Context | None = None) -> None:
-        """Tags the span; a call in flight meets it; a call that begins later may claim it."""
+        """Tags every span but our own of calls, and looks at those of others."""
         if self._served is None:
             return
-        scope = span.instrumentation_scope.name
-        if scope == OURS and span.kind is SpanKind.CLIENT:
-            return
-        _, tags_in, attributes = self._served
-        tags = tags_in(parent_context)
-        if tags:
-            span.set_attributes(attributes(tags))
-        late = is_late(span)
-        if scope == OURS or not (late or is_model_call(span)):
-            return
-        if reports(span):
-            strip_at_end(span, shown.take_before)
-            return
-        if late:
-            strip_at_end(span, shown.take_within)
-        call = get_value(CALL, parent_context)
-        if isinstance(call, Traced):
-            call.adopt(span)
-        else:
-            latest.set(weakref.ref(span))
+        try:
+            ours = span.instrumentation_scope.name == OURS
+            if ours and span.kind is SpanKind.CLIENT:
+                return
+            _, tags_in, attributes = self._served
+            tags = tags_in(parent_context)
+            if tags:
+                span.set_attributes(attributes(tags))
+            if not ours:
+                _meet(span, parent_context)
+        except Exception as error:  # noqa: BLE001 -- the application's span is never the one to pay
+            _faults.record("look at a span that starts", error)
 
     def _on_ending(self, span: Any) -> None:
         """Nothing can be added any more."""
@@ -87,6 +78,23 @@ class TagProcessor:
     def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 -- the signature of a span processor
         """Nothing is held."""
         return True
+
+
+def _meet(span: Any, context: Context | None) -> None:
+    """A call in flight meets a span of somebody else that starts; a call that begins later may claim it."""
+    late = is_late(span)
+    if not (late or is_model_call(span)):
+        return
+    if reports(span):
+        strip_at_end(span, shown.take_before)
+        return
+    if late:
+        strip_at_end(span, shown.take_within)
+    call = get_value(CALL, context)
+    if isinstance(call, Traced):
+        call.adopt(span)
+    else:
+        latest.set(weakref.ref(span))
 
 
 def claim(model: str | None) -> Any:

@@ -14,17 +14,20 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from opentelemetry.context import attach, create_key, set_value
-from opentelemetry.trace import Span, SpanContext, StatusCode, get_current_span, set_span_in_context
+from opentelemetry.context import Context, attach, create_key, get_current
+from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, StatusCode, get_current_span, set_span_in_context
 
 from spanledger import _model_spans
 from spanledger._model_spans import USAGE
 from spanledger._tags import restore
 from spanledger._types import Charge, Row
-from spanledger.sinks._otel_values import Names
+from spanledger.sinks._otel_values import Names, tags_of
 
 CALL: Final = create_key("spanledger.span")
 """The context key under which a call waits for a span that the SDK itself is about to open."""
+
+SPAN: Final = next(iter(set_span_in_context(INVALID_SPAN, Context())))
+"""The context key of the current span, which the API names nowhere: read off a context that has nothing else."""
 
 KEPT: Final = ("gen_ai.", "error.", "openai.", "llm.")
 """Names of the conventions: where another library has written one, its value stays."""
@@ -71,6 +74,11 @@ def _sum_maps(maps: list[Mapping[str, Any]]) -> dict[str, str]:
     return {key: str(sum(Decimal(one[key]) for one in maps if key in one)) for key in keys}
 
 
+def ids(context: SpanContext) -> tuple[str, str]:
+    """The ids of a trace and a span as a row has them."""
+    return context.trace_id.to_bytes(16, "big").hex(), context.span_id.to_bytes(8, "big").hex()
+
+
 class Untraced:
     """No span of this call, only where in a trace it was made."""
 
@@ -81,8 +89,7 @@ class Untraced:
         self.span_id: str | None = None
         self.parent_span_id: str | None = None
         if parent.is_valid:
-            self.trace_id = f"{parent.trace_id:032x}"
-            self.parent_span_id = f"{parent.span_id:016x}"
+            self.trace_id, self.parent_span_id = ids(parent)
 
     def enter(self) -> Any:
         """Nothing to make current."""
@@ -104,23 +111,24 @@ class Traced(Untraced):
     further one, such as the native span of an SDK below an instrumentation, gives its usage up when it ends.
     """
 
-    __slots__ = ("_carrier", "_names", "_span", "_tags")
+    __slots__ = ("_carrier", "_names", "_row", "_span")
 
-    def __init__(self, parent: SpanContext, names: Names, tags: Mapping[str, str], span: Span | None = None) -> None:
-        """`span` is our own, where one was opened; it has the tags already."""
+    def __init__(self, parent: SpanContext, names: Names, row: Row, span: Span | None = None) -> None:
+        """`row` is the call's, as it begins. `span` is our own, where one was opened; it has the tags already."""
         super().__init__(parent)
         self._names = names
-        self._tags = tags
+        self._row = row
         self._span = span
         self._carrier: _Note | None = None
         if span is not None:
-            own = span.get_span_context()
-            self.trace_id, self.span_id = f"{own.trace_id:032x}", f"{own.span_id:016x}"
+            self.trace_id, self.span_id = ids(span.get_span_context())
 
     def enter(self) -> Any:
         """Spans that start inside become children of ours, and find this call."""
-        here = set_value(CALL, self)
-        return attach(here if self._span is None else set_span_in_context(self._span, here))
+        here = {**get_current(), CALL: self}
+        if self._span is not None:
+            here[SPAN] = self._span
+        return attach(Context(here))
 
     def leave(self, token: Any) -> None:
         """The application's span is current again."""
@@ -132,8 +140,10 @@ class Traced(Untraced):
 
     def adopt(self, span: Span) -> None:
         """Meets a span: the first of others' that stands for a model call carries tags, usage and cost of this one."""
+        if span is self._span:
+            return
         span = getattr(span, "__wrapped__", span)  # OpenInference hands out a proxy
-        if span is self._span or not is_model_call(span):
+        if not is_model_call(span):
             return
         if self._carrier is None:
             self._carry(span)
@@ -141,10 +151,9 @@ class Traced(Untraced):
             strip_at_end(span)
 
     def _carry(self, span: Any) -> None:
-        own = span.get_span_context()
-        self.trace_id, self.span_id = f"{own.trace_id:032x}", f"{own.span_id:016x}"
-        self.parent_span_id = f"{span.parent.span_id:016x}" if span.parent is not None else None
-        span.set_attributes(self._names.tags(self._tags))
+        self.trace_id, self.span_id = ids(span.get_span_context())
+        self.parent_span_id = ids(span.parent)[1] if span.parent is not None else None
+        span.set_attributes(self._names.tags(tags_of(self._row)))
         self._carrier = _Note.on(span)
         self._carrier.open()
 

@@ -28,7 +28,7 @@ from spanledger.errors import ConfigurationError
 from spanledger.sinks._metric_names import DEFAULT_METRICS
 from spanledger.sinks._metrics import DEFAULT_METRIC_TAGS, Health, Metrics, Source, no_health
 from spanledger.sinks._otel_names import DEFAULT_PROFILES, SCHEMA_URL
-from spanledger.sinks._otel_values import Attributes, Names, tags_of
+from spanledger.sinks._otel_values import Names
 from spanledger.sinks._processor import Finished, TagProcessor, Tags, claim
 from spanledger.sinks._spans import Traced, Untraced, is_model_call
 
@@ -112,19 +112,15 @@ class OTel:
         policy = self._policy.get(row["provider_name"]) or self._policy["*"]
         if policy == "off":
             return Untraced(parent)
-        tags = tags_of(row)
         outer = current if is_model_call(current) else claim(row.get("request_model"))
         if outer is not None or policy == "annotate" or native or _silenced(here):
-            call = Traced(parent, self._names, tags)
+            call = Traced(parent, self._names, row)
             if outer is not None:
                 call.adopt(outer)
             return call
-        return Traced(parent, self._names, tags, self._open(tracer, row, self._names.start(row, tags, port)))
-
-    def _open(self, tracer: Tracer, row: Row, attributes: Attributes) -> Span:
-        model = row.get("request_model")
-        name = f"{row['operation']} {model}" if model else row["operation"]
-        return tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
+        name, attributes = self._names.start(row, port)
+        span = tracer.start_span(name, here, SpanKind.CLIENT, attributes)
+        return Traced(parent, self._names, row, span)
 
     def around(self, row: Row, context: Context | None) -> Span | None:
         """The span of a workflow or a tool that starts in a context, `None` where the policy of `*` is `off`."""
