@@ -69,6 +69,7 @@ class Totals:
     def __init__(self, tags: tuple[str, ...], top: Mapping[str, int]) -> None:
         """`tags` in order of importance: the last one gives way to `other` first. `top` bounds the values of a tag."""
         self.tags = tags
+        self._columns = (*KEY, *tags)
         self._top = {tag: Top(most) for tag, most in top.items()}
         self._series: dict[Key, Series] = {}
         self._unsure: Recent[Series] = Recent(4_000)
@@ -83,7 +84,9 @@ class Totals:
             counted = _beyond(counted, self._unsure.pop(row["corrects"]))
         elif get("cost_status") not in SURE:
             self._unsure.put(row["charge_id"], counted)
-        key = (*map(get, KEY), *self._tag_values(row, femtos))
+        key = tuple(map(get, self._columns))
+        if self._top or "tags" in row:
+            key = (*key[: len(KEY)], *self._tag_values(row, femtos))
         series = self._series.get(key)
         if series is None:
             series = self._admit(key)
@@ -323,9 +326,7 @@ def observations(metric: Metric, totals: Totals) -> Iterable[Observation]:
     ]
     sums: dict[tuple[tuple[str, Any], ...], Any] = {}
     for key, series in totals.snapshot():
-        base = tuple(
-            (ATTRIBUTES.get(names[index], names[index]), key[index]) for index in kept if key[index] is not None
-        )
+        base = tuple((ATTRIBUTES.get(names[index], names[index]), key[index]) for index in kept if key[index])
         for extra, amount in _amounts(metric.value, series):
             sums[base + extra] = sums.get(base + extra, 0) + amount
     scale = FEMTO if metric.value == "cost" else 1

@@ -36,7 +36,7 @@ class Pending(Generic[T]):
     """
 
     def __init__(self, take: Callable[[T, Context], None], most: int = MOST) -> None:
-        self._take = _faults.guarded("count a charge")(take)
+        self._take = take
         self._most = most
         self.restart()
         _queues.add(self)
@@ -59,9 +59,16 @@ class Pending(Generic[T]):
             return
         try:
             for _ in range(len(self._rows)):
-                self._take(*self._rows.popleft())
+                self._take_next()
         finally:
             self._turn.release()
+
+    def _take_next(self) -> None:
+        row, context = self._rows.popleft()
+        try:
+            self._take(row, context)
+        except Exception as error:  # noqa: BLE001 -- what cannot be counted costs that one alone
+            _faults.record("count a charge", error)
 
 
 _queues: Final[weakref.WeakSet[Pending[Any]]] = weakref.WeakSet()
