@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from itertools import groupby
 from pathlib import Path
 
@@ -20,14 +21,18 @@ WORDS = {
     "sql": "`sql()`, in DuckDB's dialect",
     "allocate": "`allocate()`",
     "finance": "unit costs, runs, waste, caching, coverage, indicators",
+    "rolled": "of days that are rolled up beside days that are not",
 }
 HEAD = """# Engines
 
-One suite, `tests/ledger/engines`, asks every engine {count} questions of one ledger: several days, a day of two
-files, a charge that was written twice, corrections of one charge, two currencies, unknown costs, amounts of 38
-digits. An answer is **equal** where it is DuckDB's to the last digit of the last amount. `make engines` runs it:
-ClickHouse in this process (chdb), Spark as a standalone master with two workers, PostgreSQL as a server of its own,
-all started by the suite. On 27 November 2026 that was chdb 26.9, Spark 4.3, and PostgreSQL 15 and 18.
+One suite, `tests/ledger/engines`, asks every engine {count} questions. {filled} are of one ledger: several days, a
+day of two files, a charge that was written twice, corrections of one charge, two currencies, unknown costs, amounts of
+38 digits. {rolled} are of one in which `spanledger retain` has rolled up some days and not others. An answer is
+**equal** where it is DuckDB's to the last digit of the last amount, and of rolled-up days what DuckDB answered before
+they were rolled up. What those cannot answer every engine refuses, and so it does where a correction came later than
+they were rolled up. `make engines` runs it: ClickHouse in this process (chdb), Spark as a standalone master with two
+workers, PostgreSQL as a server of its own, all started by the suite. On 27 November 2026 that was chdb 26.9, Spark 4.3,
+and PostgreSQL 15 and 18; for the rolled-up days, on 28 November, the same and PostgreSQL 15.
 
 A gap stands in a table of the suite with its reason. The suite fails when a gap is not there any more, as it does
 when an answer differs without one. This page is made of the same tables, by `python tools/engines_page.py`.
@@ -50,7 +55,10 @@ def page() -> str:
     for group, names in groupby(CASES, key=lambda name: CASES[name].group):
         rows.append(f"| **{WORDS[group]}** |{' |' * len(ENGINES)}")
         rows += [f"| {name} | {' | '.join(_cell(engine, name, notes) for engine in ENGINES)} |" for name in names]
-    head = HEAD.format(count=len(CASES), names=" | ".join(ENGINES.values()), rule="---|" * (len(ENGINES) - 1) + "---")
+    asked = Counter(case.of for case in CASES.values())
+    head = HEAD.format(
+        count=len(CASES), **asked, names=" | ".join(ENGINES.values()), rule="---|" * (len(ENGINES) - 1) + "---"
+    )
     listed = "\n".join(f"{number}. {note}." for number, note in enumerate(notes, 1))
     return f"{head}{chr(10).join(rows)}\n\n{listed}\n{TAIL}"
 

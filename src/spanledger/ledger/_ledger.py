@@ -362,10 +362,9 @@ class Ledger:
 
     def _relation(self, files: Files, days: _rolled.Days, shape: Shape) -> Relation:
         if self._other:
-            return self._elsewhere(files, self._other)._replace(rolled=days)
+            return self._elsewhere(files, days, self._other)
         repeats = self._repeats.look(files)
-        if days and repeats.corrections:
-            refuse_lost_corrections(self._engine, duckdb.every_row(files), days)
+        self._refuse_lost_corrections(files, days, repeats)
         apart = not days  # rows that are sums have columns that charges do not have
         settled = tuple(file for file in files.sealed if apart and file.path not in repeats.where)
         rest = Files(files.open, tuple(file for file in files.sealed if file not in settled))
@@ -382,11 +381,18 @@ class Ledger:
         current = as_it_is_now(rows, duckdb.every_row(files), repeats)
         return Piece(current, rows, _only_currency(files, facts.values()))
 
-    def _elsewhere(self, files: Files, other: Engine) -> Relation:
+    def _elsewhere(self, files: Files, days: _rolled.Days, other: Engine) -> Relation:
         if not files.sealed:
             msg = f"{self.path}: no sealed day to ask another engine about; run `spanledger seal` first"
             raise LedgerError(msg)
-        return portable(other.rows([file.path for file in files.sealed]))
+        if days:
+            sealed = files._replace(open=())
+            self._refuse_lost_corrections(sealed, days, self._repeats.look(sealed))
+        return portable(other.rows([file.path for file in files.sealed]))._replace(rolled=days)
+
+    def _refuse_lost_corrections(self, files: Files, days: _rolled.Days, repeats: Repeats) -> None:
+        if days and repeats.corrections:
+            refuse_lost_corrections(self._engine, duckdb.every_row(files), days)
 
 
 _TRIES: Final = 5

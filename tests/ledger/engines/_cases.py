@@ -18,10 +18,11 @@ Ask = Callable[[Ledger], Any]
 
 
 class Case(NamedTuple):
-    """A question, under the heading that the page has it under."""
+    """A question to one of two ledgers, `filled` or `rolled`, under the heading that the page has it under."""
 
     group: str
     ask: Ask
+    of: str = "filled"
 
 
 def in_order(answer: Any) -> list[dict[str, Any]]:
@@ -54,6 +55,10 @@ def _allocated(**plan: Any) -> Ask:
         return statement.total, statement.ok, statement.lines.rows(), in_order(statement.drivers)
 
     return ask
+
+
+def _rolled(ask: Ask) -> Case:
+    return Case("rolled", ask, "rolled")
 
 
 NAMES: Final = [column.name for column in COLUMNS]
@@ -90,6 +95,34 @@ POOLS: Final = [
     {"name": "november", "amount": "5.00", "driver": "tokens", "from": date(2026, 11, 10)},
 ]
 HEADS: Final = [{"name": "heads", "to": "team", "values": {"growth": 2, "core": 1}}]
+ROLLED_PLAN: Final[Mapping[str, Any]] = {
+    "plan": {
+        "name": "showback",
+        "version": "2026-11-01",
+        "hierarchy": ["unit", "team"],
+        "dimensions": ["customer"],
+        "round_to": "0.0001",
+    },
+    "tags": {
+        "unit": {
+            "default": "(unallocated)",
+            "rules": [
+                {"name": "odd", "when": {"tags.zone": ["it's", "e*"]}, "value": "odd"},
+                {"name": "small", "when": {"billed_model": "*-mini"}, "value": "small"},
+                {"name": "chart", "by": "team", "map": {"growth": "product", "core": "platform"}},
+            ],
+        }
+    },
+}
+"""Rules over what the days that are rolled up have kept."""
+
+KEPT: Final = ("team", "feature", "customer", "workflow_id", "tag:zone")
+"""What they have kept."""
+
+ROLLED_POOLS: Final = [
+    {"name": f"by {driver}", "amount": "10.01", "driver": driver, "fallback": ["even"]}
+    for driver in ("requests", "tokens", "direct_cost", "usage.gpu_seconds", "cache_read_tokens", "seats")
+]
 _ODD: Final = "team != 'core' and (list_cost > 0.000000000000001 or tag:zone = 'it''s')"
 
 CASES: Final = {
@@ -180,6 +213,20 @@ CASES: Final = {
     "caching": Case("finance", lambda ledger: cache(ledger, PLAN, "2026-11", by="team")),
     "coverage of rules": Case("finance", lambda ledger: coverage(ledger, PLAN, "2026-11").rows()),
     "indicators": Case("finance", lambda ledger: [tuple(one) for one in indicators(ledger, PLAN, "2026-11")]),
+    "by what was kept": _rolled(_cost(by=["team", "customer", "tag:zone", "model"])),
+    "by day, on a condition": _rolled(_cost(by="day", where="team != 'core' or tag:zone = 'it''s'")),
+    "by unit, of rolled-up days": _rolled(_cost(by=["unit", "team"])),
+    "by month, in two currencies": _rolled(_cost(by="month")),
+    "direct costs, of rolled-up days": _rolled(_allocated(**ROLLED_PLAN)),
+    "shared pools, of rolled-up days": _rolled(_allocated(**ROLLED_PLAN, pools=ROLLED_POOLS)),
+    "unit costs, of rolled-up days": _rolled(
+        lambda ledger: unit_costs.unit_costs(ledger, ROLLED_PLAN, "2026-11", by="team").rows()
+    ),
+    "caching, of rolled-up days": _rolled(lambda ledger: cache(ledger, ROLLED_PLAN, "2026-11", by="team")),
+    "coverage of rules, of rolled-up days": _rolled(lambda ledger: coverage(ledger, ROLLED_PLAN, "2026-11").rows()),
+    "indicators, of rolled-up days": _rolled(
+        lambda ledger: [tuple(one) for one in indicators(ledger, ROLLED_PLAN, "2026-11")]
+    ),
 }
 """Every question, by what it asks."""
 
