@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -157,7 +158,10 @@ def test_wrap_refuses_what_is_no_client() -> None:
         ({"ledger": 7}, "ledger"),
         ({"ledger": ""}, "ledger"),
         ({"tags": ["team"]}, "tags"),
-        ({"ledgr": "x"}, "ledgr"),
+        ({"tags": "team=growth"}, r"tags takes dict, not 'team=growth': .*\{\"team\": \"growth\"\}"),
+        ({"ledgr": "x"}, "unknown setting 'ledgr': did you mean ledger"),
+        ({"colour": "x"}, "unknown setting 'colour': ledger, prices, tags"),
+        ({"min_free_mb": True}, "min_free_mb takes int, not True"),
         ({"span_policy": "loud"}, "span_policy"),
         ({"profiles": ["nobody"]}, "nobody"),
     ],
@@ -171,13 +175,55 @@ def test_settings_come_from_the_environment_where_code_gives_none(
     server: ProviderServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPANLEDGER_LEDGER", str(tmp_path / "env"))
-    monkeypatch.setenv("SPANLEDGER_TAGS", "team=growth, environment=prod,broken")
+    monkeypatch.setenv("SPANLEDGER_TAGS", "team=growth, environment=prod")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "shop")
     spanledger.instrument(tags={"team": "search"})
     _apps.chat(server.base_url)
     (row,) = rows(tmp_path / "env")
     assert (row["team"], row["service_name"]) == ("search", "shop")
     assert "environment" not in row
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "names"),
+    [
+        ("SPANLEDGER_TAGS", "team growth", "'team growth' is no name=value: Tags of the whole process"),
+        ("SPANLEDGER_SPAN_POLICY", "*=emit,anthropic", "'anthropic' is no name=value: `emit`, `annotate` or `off`"),
+        ("SPANLEDGER_MIN_FREE_MB", "1GB", "'1GB' is no whole number: MiB"),
+        ("SPANLEDGER_METRIC_TOP", "customer=many", "'many' is no whole number"),
+        ("SPANLEDGER_THREADS", "ture", "neither 1 nor 0: Whether new threads"),
+    ],
+)
+def test_a_variable_that_cannot_be_read_is_named_with_what_it_takes(
+    variable: str, text: str, names: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(ConfigurationError, match=re.escape(f"{variable}='{text}': {names}")):
+        spanledger.configure()
+
+
+def test_a_misspelt_variable_is_warned_of_and_said_by_doctor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("SPANLEDGER_TGAS", "SPANLEDGER_SERVICE_NAME", "SPANLEDGER_ELSEWHERE"):
+        monkeypatch.setenv(name, "x")
+    spanledger.configure(ledger=tmp_path / "l")
+    told = [record.getMessage() for record in caplog.records]
+    assert "SPANLEDGER_TGAS is no setting of spanledger: did you mean SPANLEDGER_TAGS?" in told
+    assert not any("ELSEWHERE" in line for line in told)  # it may be the application's own
+    said = list(_doctor._process())
+    assert "  SPANLEDGER_SERVICE_NAME is no setting: did you mean OTEL_SERVICE_NAME?" in said
+    assert "  SPANLEDGER_ELSEWHERE is no setting" in said
+
+
+def test_doctor_says_what_is_hooked_in_one_line_and_nothing_of_what_is_off(tmp_path: Path) -> None:
+    spanledger.instrument(ledger=tmp_path / "l")
+    (hooked,) = [line for line in _doctor._process() if line.startswith("  hooked: ")]
+    assert {"openai", "anthropic", "botocore"} <= set(hooked.removeprefix("  hooked: ").split(", "))
+    spanledger.uninstrument()
+    off = list(_doctor._process())
+    assert "call spanledger.cli.main(['doctor']) there" in off[1]
+    assert not [line for line in off if "openai" in line]
 
 
 def test_a_ledger_that_cannot_be_written_is_one_warning_and_lost_charges(

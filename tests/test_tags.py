@@ -68,6 +68,12 @@ def test_a_value_that_fails_leaves_its_tag_out_and_the_call_alone() -> None:
     assert "evaluate a tag: AttributeError" in _faults.counts
 
 
+def test_a_function_that_nobody_calls_is_no_tag() -> None:
+    with tag(team="growth", customer=lambda doc: doc):
+        assert current_tags() == {"team": "growth"}
+    assert _faults.last["evaluate a tag: TypeError"] == "customer is a function, which only @tag on a function can call"
+
+
 def test_a_call_with_wrong_arguments_fails_as_before() -> None:
     @tag(customer=lambda doc: doc)
     def work(doc: Any) -> Any:

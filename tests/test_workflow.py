@@ -109,4 +109,18 @@ def test_a_run_that_fails_is_over(client: openai.OpenAI) -> None:
 
 def test_it_says_what_it_is() -> None:
     with spanledger.workflow("agent") as run:
-        assert repr(run) == f"Run('agent', workflow_id='{run.workflow_id}', charges=0, cost=0)"
+        assert repr(run) == f"Run('agent', workflow_id='{run.workflow_id}', charges=0, unpriced=0, cost=0)"
+
+
+@pytest.mark.parametrize("kind", [spanledger.workflow, spanledger.tool])
+def test_a_decorator_without_a_name_is_refused_where_it_stands(kind: Any) -> None:
+    with pytest.raises(TypeError, match=rf"{kind.__name__} takes a name: @{kind.__name__}\('search'\)"):
+
+        @kind
+        def search() -> None: ...
+
+
+def test_a_name_is_text_whatever_it_was(client: openai.OpenAI) -> None:
+    with capture_charges() as charges, spanledger.workflow(7):  # type: ignore[arg-type]
+        ask(client)
+    assert [c.workflow for c in charges] == ["7"]

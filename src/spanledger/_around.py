@@ -82,8 +82,12 @@ class Around(Generic[Given]):
     """A context manager and a decorator of any kind of function; a subclass says what it enters."""
 
     def __init__(self, row: Row, tags: Mapping[str, Any]) -> None:
-        """`row` says what it is, as `opened` takes it."""
-        self._row = row
+        """`row` says what it is, as `opened` takes it. Raises `TypeError` where a decorator got no name."""
+        if callable(row["name"]):
+            kind = type(self).__name__
+            msg = f"{kind} takes a name: @{kind}({getattr(row['name'], '__name__', 'name')!r})"
+            raise TypeError(msg)
+        self._row = {**row, "name": str(row["name"])}
         self._tags = tags
         self._open: list[tuple[Any, Context, Begun]] = []
 

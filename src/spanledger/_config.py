@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from spanledger import _around, _baggage, _faults, _meter, _tags, _threads, prices
 from spanledger._bridge import Bridge
-from spanledger._settings import Settings, read
+from spanledger._settings import Settings, misspelt, read
 from spanledger._types import Sink
 from spanledger.errors import ConfigurationError, LedgerError, MissingExtraError
 from spanledger.providers import _injection, hooks
@@ -36,6 +36,9 @@ def configure(**settings: Unpack[Settings]) -> None:
     charge, and the application's calls are not affected.
     """
     values = read(settings)
+    for name, meant in misspelt().items():
+        if meant:
+            _faults.log.warning("%s is no setting of spanledger: did you mean %s?", name, meant)
     if values["prices"]:
         prices.load(os.fspath(values["prices"]))
     _tags.base.clear()

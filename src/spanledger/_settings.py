@@ -55,8 +55,12 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def pairs(text: str) -> dict[str, str]:
-    """`"team=growth,environment=prod"` as a dict."""
-    parted = (part.partition("=") for part in words(text))
+    """`"team=growth,environment=prod"` as a dict. Raises `ValueError` for a part without `=`."""
+    parted = [part.partition("=") for part in words(text)]
+    for name, equals, _ in parted:
+        if not equals:
+            msg = f"{name!r} is no name=value"
+            raise ValueError(msg)
     return {name.strip(): value.strip() for name, _, value in parted if name and value}
 
 
@@ -65,16 +69,35 @@ def policy(text: str) -> str | dict[str, str]:
     return pairs(text) if "=" in text else text.strip()
 
 
+def whole(text: str) -> int:
+    """`"32"` as a number. Raises `ValueError` for what is none, or below zero."""
+    if text.strip().isdecimal():
+        return int(text)
+    msg = f"{text.strip()!r} is no whole number"
+    raise ValueError(msg)
+
+
 def counts(text: str) -> dict[str, int]:
     """`"customer=20"` as a dict."""
-    return {name: int(number) for name, number in pairs(text).items()}
+    return {name: whole(number) for name, number in pairs(text).items()}
+
+
+SWITCHES: Final[Mapping[str, bool]] = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off"), False),
+}
 
 
 def switch(text: str) -> bool:
-    """`1`, `true`, `yes` and `on` are true, in any case; all else is false."""
-    return text.strip().lower() in ("1", "true", "yes", "on")
+    """`1`, `true`, `yes` and `on`, or `0`, `false`, `no` and `off`, in any case. Raises `ValueError` for all else."""
+    found = SWITCHES.get(text.strip().lower())
+    if found is None:
+        msg = "neither 1 nor 0"
+        raise ValueError(msg)
+    return found
 
 
+PREFIX: Final = "SPANLEDGER_"
 PATH: Final = (str, os.PathLike)
 MIN_FREE_MB: Final = 32
 NAMES: Final = (list, tuple, set, frozenset)
@@ -87,7 +110,10 @@ SETTINGS: Final[Mapping[str, Setting]] = {
             *("prices", None, "SPANLEDGER_PRICES", str, PATH),
             "A TOML file of your own price rows, contracts and model names, over the price book.",
         ),
-        Setting("tags", {}, "SPANLEDGER_TAGS", pairs, (Mapping,), "Tags of the whole process: `team=growth,...`."),
+        Setting(
+            *("tags", {}, "SPANLEDGER_TAGS", pairs, (Mapping,)),
+            'Tags of the whole process: `{"team": "growth"}`, in the environment `team=growth,...`.',
+        ),
         Setting(
             *("durability", "process", "SPANLEDGER_DURABILITY", str, (str,)),
             "What a charge outlives when the call returns: its `process`, or with `fsync` the power.",
@@ -101,7 +127,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
             "With a key, `customer` and `user_id` are written to the ledger as their keyed hashes.",
         ),
         Setting(
-            *("min_free_mb", MIN_FREE_MB, "SPANLEDGER_MIN_FREE_MB", int, (int,)),
+            *("min_free_mb", MIN_FREE_MB, "SPANLEDGER_MIN_FREE_MB", whole, (int,)),
             "MiB of the ledger's disk that are left to the application: below, charges are counted as lost.",
         ),
         Setting(
@@ -150,9 +176,25 @@ def read(given: Mapping[str, Any]) -> dict[str, Any]:
     """The value of every setting. Raises `ConfigurationError`, naming the setting and what it takes."""
     unknown = sorted(given.keys() - SETTINGS.keys())
     if unknown:
-        msg = f"unknown setting {unknown[0]!r}; there are: {', '.join(SETTINGS)}"
+        near = nearest(unknown[0], SETTINGS)
+        msg = f"unknown setting {unknown[0]!r}: {f'did you mean {near}?' if near else ', '.join(SETTINGS)}"
         raise ConfigurationError(msg)
     return {name: _value(setting, given.get(name)) for name, setting in SETTINGS.items()}
+
+
+def misspelt() -> dict[str, str | None]:
+    """Variables of the environment that are named as settings are and are none, each with the one that was meant."""
+    variables = {setting.variable.removeprefix(PREFIX): setting.variable for setting in SETTINGS.values()}
+    given = (name.removeprefix(PREFIX) for name in sorted(os.environ) if name.startswith(PREFIX))
+    meant = {PREFIX + name: nearest(name, variables) for name in given if name not in variables}
+    return {name: variables[near] if near else None for name, near in meant.items()}
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The name that is meant, if one is close."""
+    from difflib import get_close_matches  # not for an application whose settings are right
+
+    return next(iter(get_close_matches(name, list(names), n=1)), None)
 
 
 def _value(setting: Setting, given: Any) -> Any:
@@ -164,13 +206,17 @@ def _value(setting: Setting, given: Any) -> Any:
     try:
         return setting.parse(text)
     except ValueError as error:
-        msg = f"{setting.variable}={text!r}: {error}"
+        msg = f"{setting.variable}={text!r}: {error}: {setting.doc}"
         raise ConfigurationError(msg) from error
 
 
 def _checked(setting: Setting, given: Any) -> Any:
-    if isinstance(given, setting.takes) and given != "":
+    if isinstance(given, setting.takes) and given != "" and (bool in setting.takes or not isinstance(given, bool)):
         return given
-    kinds = " or ".join(kind.__name__ for kind in setting.takes)
+    kinds = " or ".join(_KINDS.get(kind, kind.__name__) for kind in setting.takes)
     msg = f"{setting.name} takes {kinds}, not {given!r}: {setting.doc}"
     raise ConfigurationError(msg)
+
+
+_KINDS: Final[Mapping[type, str]] = {Mapping: "dict", os.PathLike: "Path"}
+"""What a reader knows abstract kinds as."""

@@ -66,8 +66,18 @@ LONGEST: Final = 256
 
 
 def clean(tags: Mapping[str, Any]) -> dict[str, str]:
-    """Tags as text under their column's name; `None` means no tag."""
-    return {ALIASES.get(name, name): short(str(value)) for name, value in tags.items() if value is not None}
+    """Tags as text under their column's name; `None` means no tag, and so does a function that nobody calls."""
+    return {
+        ALIASES.get(name, name): short(str(value))
+        for name, value in tags.items()
+        if value is not None and not (callable(value) and _uncalled(name))
+    }
+
+
+def _uncalled(name: str) -> bool:
+    """Counts a function given where there are no arguments to call it with; as text it would be its address."""
+    _faults.record("evaluate a tag", TypeError(f"{name} is a function, which only @tag on a function can call"))
+    return True
 
 
 def short(text: str) -> str:

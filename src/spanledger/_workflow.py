@@ -83,7 +83,8 @@ class Run:
         return sum(amount is None for amount in list(self._amounts))
 
     def __repr__(self) -> str:
-        return f"Run({self.name!r}, workflow_id={self.workflow_id!r}, charges={self.charges}, cost={self.cost})"
+        counted = f"charges={self.charges}, unpriced={self.unpriced}, cost={self.cost}"
+        return f"Run({self.name!r}, workflow_id={self.workflow_id!r}, {counted})"
 
 
 class workflow(Around[Run]):  # noqa: N801 -- read as a verb, as `tag` is
