@@ -13,19 +13,21 @@ if TYPE_CHECKING:
 
 def add_commands(commands: Commands) -> None:
     """Adds `import`."""
-    parser = commands.add_parser("import", help="books calls from an archive into a ledger")
+    parser = commands.add_parser("import", help="charges from an archive of spans, or from a list of seats")
     kinds = parser.add_subparsers(metavar="KIND", required=True)
-    otlp = kinds.add_parser("otlp", help="OTLP JSON, as a collector's file exporter writes it")
-    otlp.add_argument("file", metavar="FILE")
-    otlp.add_argument("ledger", metavar="LEDGER")
+    does = "OTLP JSON, as a collector's file exporter writes it"
+    otlp = kinds.add_parser("otlp", help=does, description=does)
+    otlp.add_argument("file", metavar="FILE", help="JSON, one export request a line")
+    otlp.add_argument("ledger", metavar="LEDGER", help="the ledger directory; what it has already is not booked again")
     otlp.set_defaults(run=_run)
     _add_seats(kinds)
 
 
 def _add_seats(kinds: Commands) -> None:
-    seats = kinds.add_parser("seats", help="a CSV file of seats: user, price, and team, start, end where known")
-    seats.add_argument("file", metavar="FILE")
-    seats.add_argument("ledger", metavar="LEDGER")
+    does = "a CSV file of seats: user, price, and team, start, end where known"
+    seats = kinds.add_parser("seats", help=does, description=does)
+    seats.add_argument("file", metavar="FILE", help="the CSV file")
+    seats.add_argument("ledger", metavar="LEDGER", help="the ledger directory; what it has already is not booked again")
     seats.add_argument("--period", required=True, help="the month, such as 2026-11")
     seats.add_argument("--tool", default="", help="the product, where the file has no such column")
     seats.add_argument("--prorated", action="store_true", help="the provider bills the days that a seat was held only")

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 def add_commands(commands: Commands) -> None:
     """Adds `push-prices`."""
     push = commands.add_parser("push-prices", help="gives a backend the prices of the models in a ledger")
-    push.add_argument("backend", choices=["phoenix"])
+    push.add_argument("backend", choices=["phoenix"], help="which one")
     push.add_argument("url", metavar="URL", help="e.g. http://localhost:6006")
-    push.add_argument("ledger", metavar="LEDGER")
+    push.add_argument("ledger", metavar="LEDGER", help="the ledger directory, whose models are priced")
     push.set_defaults(run=_push)
 
 

@@ -31,7 +31,7 @@ PLACES: Final = {
     "runs": Place("spanledger.finops._cli", "what the runs of agentic workflows cost"),
     "waste": Place("spanledger.finops._cli", "what was paid for nothing"),
     "kpis": Place("spanledger.finops._cli", "the indicators of FinOps for AI"),
-    "import": Place("spanledger._import_cli", "charges from an archive of spans"),
+    "import": Place("spanledger._import_cli", "charges from an archive of spans, or from a list of seats"),
     "seal": Place("spanledger.ledger._keeping_cli", "turns closed segments into Parquet, merges past days"),
     "ship": Place("spanledger.ledger._keeping_cli", "copies sealed files to an object store or another place"),
     "load": Place("spanledger.ledger._keeping_cli", "brings sealed files into a PostgreSQL server"),
@@ -47,6 +47,12 @@ PLACES: Final = {
     ),
 }
 """Every command, in the order of `--help`. A package adds its commands here and nowhere else."""
+
+
+ABOUT: Final = "Who spent what on LLMs, from a local ledger."
+MORE: Final = (
+    "spanledger COMMAND --help has the options. Exit codes: 1 where the answer is no, 2 where the question is wrong."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,15 +81,22 @@ def _guarded(run: Callable[[], int | None]) -> int:
 
 def _parser(place: Place | None) -> argparse.ArgumentParser:
     """The parser of one command, or of all by name where the command is not known."""
-    parser = argparse.ArgumentParser(prog="spanledger", description="Who spent what on LLMs, from a local ledger.")
+    parser = argparse.ArgumentParser(prog="spanledger", description=ABOUT, epilog=MORE)
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     if place:
         import_module(place.module).add_commands(commands)
+        _describe(commands)
         return parser
     for name, known in PLACES.items():
         commands.add_parser(name, help=known.help)
     return parser
+
+
+def _describe(commands: Commands) -> None:
+    """What a command does is said in its own help too."""
+    for name, parser in commands.choices.items():
+        parser.description = parser.description or PLACES[name].help
 
 
 class _Version(argparse.Action):

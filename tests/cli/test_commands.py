@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import orjson
 import pytest
 
-from spanledger import _ids
+from spanledger import _ids, cli
 from spanledger._types import Charge
 from spanledger.sinks.ledger import LedgerSink
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 
 
 @pytest.fixture
@@ -124,6 +128,32 @@ def test_help_lists_every_command_and_each_has_its_own():
     assert "--by" in run("report", "--help").stdout
     assert run("--version").stdout.startswith("spanledger ")
     assert run("nonsense").returncode == 2
+
+
+def commands_of(parser, name):
+    """Every command below a parser that has none below itself, with its options."""
+    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not below:
+        yield name, parser
+    for action in below:
+        for word, nested in action.choices.items():
+            yield from commands_of(nested, f"{name} {word}")
+
+
+EVERY = [
+    pytest.param(name, parser, id=name)
+    for place in {place.module: place for place in cli.PLACES.values() if not place.own_parser}.values()
+    for name, parser in commands_of(cli._parser(place), "spanledger")
+]
+
+
+@pytest.mark.parametrize(("name", "parser"), EVERY)
+def test_a_command_says_what_it_does_and_is_in_the_reference_with_every_option(name, parser):
+    assert parser.description
+    rows = [row for row in REFERENCE.read_text().splitlines() if row.startswith(f"| `{name} ")]
+    options = {option for action in parser._actions for option in action.option_strings} - {"-h", "--help"}
+    assert rows
+    assert not {option for option in options if not any(option in row for row in rows)}
 
 
 def test_a_command_loads_only_what_it_needs(path, book):

@@ -1,4 +1,4 @@
-"""What finance asks of the ledger: rules, allocation, showback, budgets, forecasts."""
+"""What finance asks of the ledger: rules, allocation, showback, chargeback, unit costs."""
 
 from spanledger.finops._exact import split
 from spanledger.finops.allocation import allocate, close, corrections

@@ -45,7 +45,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _question(commands: Any, name: str, does: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=does)
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=does, description=does)
     parser.add_argument("plan", metavar="PLAN", help="the plan, a TOML file")
     _over_a_period(parser)
     return parser
@@ -54,7 +54,7 @@ def _question(commands: Any, name: str, does: str) -> argparse.ArgumentParser:
 def _over_a_period(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("ledger", metavar="LEDGER", help="the ledger directory")
     parser.add_argument("--period", required=True, help="2026-11, or 2026-11-01..2026-11-15 with the end not included")
-    parser.add_argument("--format", choices=FORMATS, default="text")
+    parser.add_argument("--format", choices=FORMATS, default="text", help="of the answer (text)")
 
 
 def _levels(text: str) -> list[str]:
@@ -69,7 +69,7 @@ def _show(view: Result, asked: argparse.Namespace) -> int:
 def _add_allocate(commands: Commands) -> None:
     parser = _question(commands, "allocate", "who owns the cost of a period, by a plan")
     parser.add_argument("--by", type=_levels, default=[], metavar="LEVELS", help="levels of the plan: team,feature")
-    parser.add_argument("--view", choices=VIEWS, default="showback")
+    parser.add_argument("--view", choices=VIEWS, default="showback", help="which part of the statement (showback)")
     parser.add_argument("--invoice", metavar="AMOUNT", help="what a chargeback must tie to")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the lines too, as .csv or .parquet")
     parser.add_argument("--corrections", action="store_true", help="what changed since the period was closed")
@@ -94,12 +94,14 @@ def _add_rules(commands: Commands) -> None:
     covered = _question(rules, "coverage", "what each rule owns; which are shadowed, unused or stale")
     covered.add_argument("--as-of", type=date.fromisoformat, metavar="DAY", help="for review_by (today)")
     covered.set_defaults(run=_coverage)
-    test = rules.add_parser("test", help="whether the samples of a plan get the owners that they expect")
-    test.add_argument("plan", metavar="PLAN")
+    does = "whether the samples of a plan get the owners that they expect"
+    test = rules.add_parser("test", help=does, description=does)
+    test.add_argument("plan", metavar="PLAN", help="the plan, a TOML file")
     test.set_defaults(run=_test)
-    diff = rules.add_parser("diff", help="who gains and who loses when rules change")
-    diff.add_argument("old", metavar="OLD")
-    diff.add_argument("new", metavar="NEW")
+    does = "who gains and who loses when rules change"
+    diff = rules.add_parser("diff", help=does, description=does)
+    diff.add_argument("old", metavar="OLD", help="the plan as it was")
+    diff.add_argument("new", metavar="NEW", help="the plan as it is to be")
     _over_a_period(diff)
     diff.set_defaults(run=_diff)
 

@@ -36,7 +36,8 @@ def add_commands(commands: Commands) -> None:
 
 
 def _add_show(actions: Commands) -> None:
-    parser = actions.add_parser("show", help="the prices of a model")
+    does = "the prices of a model"
+    parser = actions.add_parser("show", help=does, description=does)
     parser.add_argument("model", metavar="MODEL", help="any name of it")
     parser.add_argument("--provider", help="only there; else everywhere it is sold")
     parser.add_argument("--at", metavar="DATE", help="only what holds on this day; else all that ever did")
@@ -58,8 +59,9 @@ def _show(asked: argparse.Namespace) -> int:
 
 
 def _add_explain(actions: Commands) -> None:
-    parser = actions.add_parser("explain", help="which rows price a charge, and the arithmetic")
-    parser.add_argument("charge_id", metavar="CHARGE_ID")
+    does = "which rows price a charge, and the arithmetic"
+    parser = actions.add_parser("explain", help=does, description=does)
+    parser.add_argument("charge_id", metavar="CHARGE_ID", help="as `charge_id` in the ledger")
     parser.add_argument("ledger", metavar="LEDGER", help="the ledger directory")
     parser.set_defaults(run=_explain_charge)
 
@@ -88,7 +90,8 @@ def _context(charge: Charge) -> dict[str, str]:
 
 
 def _add_check(actions: Commands) -> None:
-    parser = actions.add_parser("check", help="models of a ledger that have no price, or no sure one, and stale books")
+    does = "models of a ledger that have no price, or no sure one, and stale books"
+    parser = actions.add_parser("check", help=does, description=does)
     parser.add_argument("ledger", metavar="LEDGER", help="the ledger directory")
     parser.add_argument("--stale", action="store_true", help="also price all of it again, and say what would change")
     parser.set_defaults(run=_check)
@@ -121,7 +124,8 @@ def _print_stale(ledger: str) -> int:
 
 
 def _add_diff(actions: Commands) -> None:
-    parser = actions.add_parser("diff", help="what another book says otherwise")
+    does = "what another book says otherwise"
+    parser = actions.add_parser("diff", help=does, description=does)
     parser.add_argument("book", metavar="BOOK", help="the directory of the other book")
     parser.set_defaults(run=_diff)
 
@@ -134,7 +138,8 @@ def _diff(asked: argparse.Namespace) -> int:
 
 
 def _add_update(actions: Commands) -> None:
-    parser = actions.add_parser("update", help="models that a newer genai-prices knows, as rows of your own")
+    does = "models that a newer genai-prices knows, as rows of your own"
+    parser = actions.add_parser("update", help=does, description=does)
     parser.add_argument("file", metavar="FILE", help="the TOML file to write: load it with spanledger.prices.load")
     parser.set_defaults(run=_update)
 
