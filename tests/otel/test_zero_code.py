@@ -71,6 +71,37 @@ def receiver():
         yield listening
 
 
+@pytest.mark.skipif(not AGENT.exists(), reason="opentelemetry-distro is not installed")
+def test_the_agent_exports_as_its_own_variables_say_and_otlp_is_said_to_change_nothing(
+    app, receiver, provider, tmp_path
+):
+    done = run(
+        [str(AGENT), sys.executable, app, provider.base_url],
+        tmp_path,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
+        OTEL_LOGS_EXPORTER="none",
+        OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="openai,anthropic",
+        OTEL_SERVICE_NAME="shop",
+        SPANLEDGER_OTLP="http://localhost:1",
+    )
+    (span,) = receiver.spans("shop")
+    (row,) = Ledger(tmp_path / "spend.ledger").charges().to_arrow().to_pylist()
+    assert row["span_id"] == span.span_id.hex()
+    assert "otlp=http://localhost:1 is not used for traces: OpenTelemetry is set up already" in done.stderr
+
+
+AGAIN = "import sys, spanledger\nspanledger.instrument(otlp=sys.argv[2])\n" + ONE_LINE
+
+
+def test_one_line_said_twice_starts_the_sdk_once_and_says_nothing_of_it(receiver, provider, tmp_path):
+    file = tmp_path / "app.py"
+    file.write_text(AGAIN)
+    done = run([sys.executable, str(file), provider.base_url, receiver.url], tmp_path, OTEL_SERVICE_NAME="shop")
+    assert len(receiver.spans("shop")) == 1
+    assert "otlp=" not in done.stderr
+
+
 def test_one_line_starts_the_sdk_and_exports(receiver, provider, tmp_path):
     file = tmp_path / "app.py"
     file.write_text(ONE_LINE)
