@@ -7,6 +7,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -323,6 +324,18 @@ def vocabulary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_no_vocabulary_on_disk_none_is_loaded(vocabulary: Path) -> None:
     _vocabulary._load("o200k")
     assert _vocabulary.ready == {}
+    assert list(vocabulary.iterdir()) == []
+
+
+def test_where_the_system_has_no_temporary_directory_there_is_none(
+    vocabulary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TIKTOKEN_CACHE_DIR")
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", list)
+    with pytest.raises(FileNotFoundError):
+        tempfile.gettempdir()
+    assert _vocabulary.path_of(_vocabulary.VOCABULARIES["o200k"]) is None
     assert list(vocabulary.iterdir()) == []
 
 

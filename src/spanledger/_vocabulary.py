@@ -13,6 +13,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -80,5 +81,7 @@ def path_of(vocabulary: Vocabulary) -> Path | None:
     """The file in which tiktoken keeps a vocabulary, `None` where there is none."""
     folder = os.environ.get("TIKTOKEN_CACHE_DIR") or os.environ.get("DATA_GYM_CACHE_DIR")
     name = hashlib.sha1(vocabulary.url.encode(), usedforsecurity=False).hexdigest()
-    path = Path(folder or Path(tempfile.gettempdir()) / "data-gym-cache") / name
-    return path if path.is_file() else None
+    with suppress(FileNotFoundError):  # a container may have no directory for temporary files
+        path = Path(folder or Path(tempfile.gettempdir()) / "data-gym-cache") / name
+        return path if path.is_file() else None
+    return None

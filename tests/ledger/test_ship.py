@@ -57,6 +57,36 @@ def test_what_was_merged_twice_since_the_last_shipment_is_at_the_destination_onc
     assert len(list(elsewhere.glob("charges/*/*.parquet"))) == 1
 
 
+KILLED = """
+import os, sys
+from fsspec.implementations.local import LocalFileSystem
+from spanledger import Ledger
+copy_whole = LocalFileSystem.get_file
+def copy_and_die(*asked, **options):
+    copy_whole(*asked, **options)
+    os.kill(os.getpid(), 9)
+LocalFileSystem.get_file = copy_and_die
+Ledger(sys.argv[1]).cost()
+"""
+"""Asks a ledger elsewhere, and is killed with a file of it half brought here."""
+
+
+def test_what_a_killed_question_had_half_brought_here_goes_with_the_next(
+    ledger, write_segment, row, tmp_path, run_python
+):
+    elsewhere = tmp_path / "warehouse"
+    write_segment([row(customer="acme")])
+    seal(ledger.path)
+    ship(ledger.path, str(elsewhere))
+    assert run_python(KILLED, f"file://{elsewhere}").returncode == -signal.SIGKILL
+    copies = tmp_path / "cache"
+    assert [path for path in copies.rglob(".work-*/*") if b"acme" in path.read_bytes()]
+    forget(ledger.path, "customer", "acme")
+    ship(ledger.path, str(elsewhere))
+    assert Ledger(f"file://{elsewhere}").cost(since="2026-11-24").rows() == []
+    assert not [path for path in copies.rglob("*") if path.is_file() and b"acme" in path.read_bytes()]
+
+
 def test_a_person_forgotten_here_is_forgotten_there_with_the_next_shipment(ledger, write_segment, row, tmp_path):
     elsewhere = tmp_path / "warehouse"
     for _ in range(2):

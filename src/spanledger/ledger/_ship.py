@@ -17,6 +17,7 @@ from spanledger._ids import uuid7
 from spanledger.errors import LedgerError, MissingExtraError
 from spanledger.ledger._files import OPEN, SEALED, Files, Sealed, day_of, scan
 from spanledger.ledger._period import ALWAYS, Period
+from spanledger.ledger._workspace import remove_abandoned, workspace
 from spanledger.ledger.engines.duckdb import DuckDB
 
 
@@ -60,6 +61,7 @@ def fetch(source: str, root: Path, options: dict[str, Any] | None = None, within
     """
     filesystem, base, sizes = shipped_at(source, options)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    remove_abandoned(root)
     bring(filesystem, base, root, {name: size for name, size in sizes.items() if _concerns(root / name, within)})
     here = scan(root)
     for path in (*(file.path for file in here.sealed), *(segment.path for segment in here.open)):
@@ -88,13 +90,19 @@ def _concerns(path: Path, within: Period) -> bool:
 
 def bring(filesystem: Any, base: str, root: Path, sizes: Mapping[str, int]) -> None:
     """Copies the files of these names and sizes to `root` that are not there already."""
-    for name, size in sizes.items():
-        path = root / name
-        if not path.exists() or path.stat().st_size != size:
+    missing = [name for name, size in sizes.items() if _size(root / name) != size]
+    if not missing:
+        return
+    with workspace(root) as scratch:
+        for name in missing:
+            path = root / name
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            beside = path.with_name(f".{path.name}.tmp")
-            filesystem.get_file(f"{base}/{name}", str(beside))
+            filesystem.get_file(f"{base}/{name}", str(beside := scratch / path.name))
             beside.rename(path)
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.exists() else None
 
 
 def cache_of(address: str) -> Path:

@@ -27,12 +27,13 @@ CUSTOMERS: Final = ("acme", "globex", "initech")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the application, then asks its ledger what it cost, and for whom."""
     options = _parser().parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        path = options.ledger or Path(folder) / "demo.ledger"
-        run = run_application(path)
-        show(path, run)
     if options.ledger:
-        print(f"\nThe ledger stays in {path}: spanledger report --by team,feature {path}")
+        show(options.ledger, run_application(options.ledger))
+        print(f"\nThe ledger stays in {options.ledger}: spanledger report --by team,feature {options.ledger}")
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "demo.ledger"
+        show(path, run_application(path))
     return 0
 
 
