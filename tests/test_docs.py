@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from spanledger import Ledger
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -27,3 +32,17 @@ def test_every_page_is_in_the_navigation() -> None:
     settings = tomllib.loads((ROOT / "zensical.toml").read_text())
     listed = sorted(pages_of(settings["project"]["nav"]))
     assert listed == sorted(str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md"))
+
+
+QUESTIONS = [name for name in vars(Ledger) if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_every_question_to_a_ledger_is_in_its_reference_with_what_it_takes(name: str) -> None:
+    """`**question` is what every question takes, and is described once."""
+    page = (ROOT / "docs" / "reference" / "query.md").read_text()
+    (row,) = [row for row in page.splitlines() if row.startswith("| `") and f"`{name}(" in row]
+    (called,) = [call for call in row.split("`") if call.startswith(f"{name}(")]
+    listed = {word.strip() for word in called.removeprefix(f"{name}(").rstrip(")").split(",")} - {""}
+    taken = set(inspect.signature(getattr(Ledger, name)).parameters) - {"self", "question"}
+    assert listed == taken

@@ -50,9 +50,7 @@ def _wanted(signal: str, provider: Any, base: str) -> bool:
     if os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "otlp") == "none":
         return False
     if provider is not None and not any(provider is one for one in _ours):
-        _faults.log.warning(
-            "otlp=%s is not used for %s: OpenTelemetry is set up already", base, signal
-        )
+        _faults.log.warning("otlp=%s is not used for %s: OpenTelemetry is set up already", base, signal)
     return provider is None
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from spanledger import _ids, _meter, _rows, prices
 from spanledger._raw import UNREPORTED, Given, api_name, api_named
 from spanledger._types import Charge, Priced, Row, Usage
+from spanledger.errors import ConfigurationError
 from spanledger.prices import METERS, Engine
 from spanledger.providers._reading import Api, Reading, Request
 
@@ -36,12 +37,12 @@ def price(  # noqa: PLR0913 - a keyword for each fact that decides a price
     `base_url`, `headers`, `service_tier`, `contract`, and maps of deployments or profiles to models. `at` is the start
     of the call, now where it is left out.
 
-    Raises `ConfigurationError` for an API that no provider file reads.
+    Raises `ConfigurationError` for an API that no provider file reads, and for an argument that cannot be read.
     """
     said = dict(context or {})
     provider = BACKENDS.get(str(said.get("backend")), provider)
-    name, batch = api_name(api, response, prices.platform_of(provider))
-    given = Given(response, {**said, "batch": True} if batch else said, _moment(at))
+    name, batch = api_name(api, _body(response), prices.platform_of(provider))
+    given = Given(_body(response), {**said, "batch": True} if batch else said, _moment(at))
     row: Row = {
         "charge_id": _ids.uuid7(),
         "started_at": given.started.isoformat(timespec="microseconds").replace("+00:00", "Z"),
@@ -56,11 +57,26 @@ def price(  # noqa: PLR0913 - a keyword for each fact that decides a price
     return _charge(row, endpoint, given, given.request(requested_model))
 
 
+def _body(response: object) -> Mapping[str, Any]:
+    if isinstance(response, Mapping):
+        return response
+    msg = f"response is a {type(response).__name__}: give the decoded JSON body, as a dict"
+    raise ConfigurationError(msg)
+
+
 def _moment(at: datetime | str | None) -> datetime:
     if at is None:
         return datetime.now(tz=timezone.utc)
-    moment = datetime.fromisoformat(at.replace("Z", "+00:00")) if isinstance(at, str) else at
+    moment = _read(at) if isinstance(at, str) else at
     return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+
+
+def _read(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        msg = f"at is {text!r}: write 2026-11-16 or 2026-11-16T12:00:00Z"
+        raise ConfigurationError(msg) from None
 
 
 def _charge(row: Row, api: Api, given: Given, request: Request) -> Charge:

@@ -12,6 +12,7 @@ from typing import Any, Final, TypedDict
 from spanledger import prices
 from spanledger._types import COLUMNS, Charge
 from spanledger._units import money_text
+from spanledger.errors import ConfigurationError
 from spanledger.ledger import Ledger, Result
 from spanledger.prices import Alternative, Contract, Correction
 from spanledger.prices._reprice import stored
@@ -28,9 +29,14 @@ class Terms(TypedDict):
     contract: Contract | None
 
 
-def agreed(contract: Contract | Mapping[str, Any] | None) -> Contract | None:
-    """A contract, or one made of its terms."""
-    return prices.contract_of(contract, "contract") if isinstance(contract, Mapping) else contract
+def agreed(contract: object) -> Contract | None:
+    """A contract, or one made of its terms. Raises `ConfigurationError` for what is neither."""
+    if isinstance(contract, Mapping):
+        return prices.contract_of(contract, "contract")
+    if contract is None or isinstance(contract, Contract):
+        return contract
+    msg = f"contract is {contract!r}: write its terms, such as {{'provider': 'openai', 'discount': '0.12'}}"
+    raise ConfigurationError(msg)
 
 
 def charges_of(ledger: Ledger, question: Mapping[str, Any]) -> Iterator[Charge]:
@@ -71,11 +77,19 @@ def what_if(ledger: Ledger, question: Mapping[str, Any], choice: Mapping[str, An
     for alternative in prices.what_if(charges_of(ledger, question), **choice):
         by_model.setdefault(alternative.charge.billed_model, []).append(alternative)
     rows = (_alternative(model, alternatives) for model, alternatives in by_model.items())
-    return _table(sorted(rows, key=lambda row: (row["difference"], row["billed_model"] or "")))
+    return _table(sorted(rows, key=_most_saved_first))
+
+
+def _most_saved_first(row: Mapping[str, Any]) -> tuple[bool, Decimal, str]:
+    """Models of which nothing is known come last."""
+    return row["difference"] is None, row["difference"] or Decimal(0), row["billed_model"] or ""
 
 
 def _alternative(model: str | None, alternatives: list[Alternative]) -> dict[str, Any]:
-    """What the charges of one model would have cost; those without a price on either side are only counted."""
+    """What the charges of one model would have cost; those without a price on either side are only counted.
+
+    Where that is all of them, the amounts are unknown, not zero.
+    """
     known = [one for one in alternatives if one.charge.list_cost is not None and one.priced.list_cost is not None]
     before = sum((one.charge.list_cost or Decimal(0) for one in known), Decimal(0))
     after = sum((Decimal(money_text(one.priced.list_cost or 0)) for one in known), Decimal(0))
@@ -83,9 +97,9 @@ def _alternative(model: str | None, alternatives: list[Alternative]) -> dict[str
         "billed_model": model,
         "cause": "what if",
         "charges": len(known),
-        "before": before,
-        "after": after,
-        "difference": after - before,
+        "before": before if known else None,
+        "after": after if known else None,
+        "difference": after - before if known else None,
         "unpriced": len(alternatives) - len(known),
     }
 

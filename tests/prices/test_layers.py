@@ -179,6 +179,7 @@ WRONG = [
     ('[[price]]\nmodel = "x"\nprovider = "openai"\ninput = "-1"', "price 1: input is '-1'"),
     ('[[price]]\nmodel = "x"\nprovider = "openai"\ninput = "1"\nvalid_from = "soon"', "price 1: valid_from is 'soon'"),
     ('[[contract]]\ndiscount = "12"', "contract 1: discount is '12'"),
+    ('[[contract]]\ndiscount = "much"', "contract 1: discount is 'much': write a part of one as text"),
     ('[[contract]]\ndiscount = "0.1"\nreason = "x"', "contract 1: no such field: reason"),
     ('[[contract]]\nrates = {input = "1"}', "contract 1: rates are for certain models"),
     ("[[prices]]", "no such table: prices"),
@@ -195,6 +196,11 @@ def test_a_wrong_field_is_named_and_nothing_is_added(tmp_path, content, message)
     assert message in str(raised.value)
     assert not prices.ENGINE.layers.rows
     assert not prices.ENGINE.layers.contracts
+
+
+def test_a_discount_that_is_a_float_is_refused():
+    with pytest.raises(ConfigurationError, match=r"contract a: discount is 0\.12: write a part of one as text"):
+        prices.contract("a", provider="openai", discount=0.12)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

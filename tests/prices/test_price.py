@@ -234,6 +234,13 @@ def test_the_endpoint_is_told_by_the_body(provider, body):
     assert charge.cost_status == "exact"
 
 
+def test_an_argument_that_cannot_be_read_is_named():
+    with pytest.raises(ConfigurationError, match="response is a str: give the decoded JSON body"):
+        spanledger.price("{}", provider="openai")
+    with pytest.raises(ConfigurationError, match=r"at is '16\.11\.2026': write 2026-11-16"):
+        spanledger.price({"model": "gpt-5", "usage": {}}, provider="openai", at="16.11.2026")
+
+
 def test_an_endpoint_that_nobody_reads_is_refused():
     with pytest.raises(ConfigurationError, match=r"api='assistants' is none .* chat\.completions"):
         spanledger.price(chat(1, 1), provider="openai", api="assistants")

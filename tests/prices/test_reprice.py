@@ -122,7 +122,9 @@ def test_what_a_warm_cache_would_have_cost():
     assert alternative.priced.costs["input"] == 2000 * 2 * 10**9
 
 
-@pytest.mark.parametrize("choice", [{"processing": "slow"}, {"cache_hit_rate": "1.2"}, {"cache_hit_rate": 0.5}])
+@pytest.mark.parametrize(
+    "choice", [{"processing": "slow"}, {"cache_hit_rate": "1.2"}, {"cache_hit_rate": 0.5}, {"cache_hit_rate": "half"}]
+)
 def test_a_choice_that_is_none_is_refused(choice):
     with pytest.raises(ConfigurationError, match=next(iter(choice))):
         list(prices.what_if([charge()], **choice))

@@ -8,6 +8,7 @@ import pytest
 
 import spanledger
 from spanledger import Ledger, prices
+from spanledger.errors import ConfigurationError
 from spanledger.sinks.ledger import LedgerSink
 
 AT = "2026-11-16T12:00:00Z"
@@ -76,6 +77,19 @@ def test_a_contract_found_late_is_applied_once(ledger):
     (row,) = ledger.cost(by="team")
     assert (row["list_cost"], row["effective_cost"]) == (Decimal(5), Decimal("4.5"))
     assert len(ledger.reprice(contract=terms)) == 0
+
+
+def test_terms_that_are_none_are_named(ledger):
+    with pytest.raises(ConfigurationError, match=r"contract is 'x': write its terms, such as \{'provider'"):
+        ledger.reprice(contract="x", write=False)
+    with pytest.raises(ConfigurationError, match="as_of is 'yesterday': write a day"):
+        ledger.reprice(as_of="yesterday", write=False)
+
+
+def test_what_has_no_price_under_a_choice_has_no_amounts(ledger):
+    for row in ledger.what_if(model="nobody-knows"):
+        assert (row["charges"], row["before"], row["after"], row["difference"]) == (0, None, None, None)
+        assert row["unpriced"] > 0
 
 
 def test_other_choices_are_computed_and_not_written(ledger):

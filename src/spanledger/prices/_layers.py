@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from spanledger._units import UNITS
 from spanledger.errors import ConfigurationError
 from spanledger.prices._book import CONTRACT, EVER, USER, Row, instant
 from spanledger.prices._identity import platform_of
+from spanledger.prices._period import number
 
 RATE: Final = re.compile(r"^\d+(\.\d+)?(/[1-9]\d*)?$")
 ANY: Final = "*"
@@ -183,12 +184,15 @@ def _rate(unit: str, rate: Any, where: str) -> str:
     return text
 
 
+def part_of_one(value: Any) -> Decimal | None:
+    """From 0 to 1, exact; `None` for a float, for text that is no number and for what is beyond."""
+    found = number(value)
+    return found if found is not None and found.is_finite() and 0 <= found <= 1 else None
+
+
 def _discount(value: Any, where: str) -> Decimal:
-    try:
-        discount = Decimal(str(value)) if not isinstance(value, float) else Decimal("nan")
-    except InvalidOperation:
-        discount = Decimal("nan")
-    if not 0 <= discount < 1:
+    discount = part_of_one(value)
+    if discount is None or discount == 1:
         msg = f"{where}: discount is {value!r}: write a part of one as text, such as '0.12' for 12 %"
         raise ConfigurationError(msg)
     return discount

@@ -19,7 +19,7 @@ from spanledger._units import money_text
 from spanledger.errors import ConfigurationError
 from spanledger.prices._book import instant
 from spanledger.prices._engine import ENGINE, Engine
-from spanledger.prices._layers import Contract
+from spanledger.prices._layers import Contract, part_of_one
 
 FLAW: Final = "usage: "
 """How the reason of a charge begins whose usage does not add up."""
@@ -82,7 +82,7 @@ def reprice(
     a usage, and those that were not billed, are left alone.
     """
     engine = engine_of(book, contract)
-    day = None if as_of is None else instant(str(as_of), 0)
+    day = None if as_of is None else _day(as_of)
     for charge in charges:
         priced = _again(charge, engine, charge.row.get("price_context") or {}, day)
         if priced is not None:
@@ -90,6 +90,14 @@ def reprice(
             cause = _cause(charge.row, row)
             if cause is not None:
                 yield Correction(row, charge, cause)
+
+
+def _day(as_of: date | str) -> int:
+    try:
+        return instant(str(as_of), 0)
+    except ValueError:
+        msg = f"as_of is {as_of!r}: write a day such as 2026-12-01"
+        raise ConfigurationError(msg) from None
 
 
 def what_if(
@@ -256,8 +264,8 @@ def _processed(context: Mapping[str, str], processing: str | None) -> Mapping[st
 
 
 def _part(value: object) -> Decimal:
-    part = Decimal(value) if isinstance(value, (str, Decimal)) else Decimal(-1)
-    if not 0 <= part <= 1:
+    part = part_of_one(value)
+    if part is None:
         msg = f"cache_hit_rate is {value!r}: write a part of one as text, such as '0.8'"
         raise ConfigurationError(msg)
     return part
