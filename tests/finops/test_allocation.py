@@ -55,6 +55,23 @@ class TestFallbacks:
         nothing = allocate(make_ledger(), plan(), "2026-11")
         assert (nothing.total, nothing.ok, len(nothing.lines), nothing.showback().rows()) == (0, True, 0, [])
         assert nothing.chargeback().balanced
+        assert str(nothing).endswith("total 0.00, of which unallocated 0.00\nchecks: 2 tie")
+        assert "2 tie" in nothing._repr_html_()
+
+    @pytest.mark.parametrize(
+        "ask",
+        [
+            lambda statement: statement.by("taem"),
+            lambda statement: statement.owner(taem="search"),
+            lambda statement: statement.showback("team", "taem"),
+            lambda statement: statement.chargeback("taem"),
+            lambda statement: statement.unallocated_by("taem"),
+        ],
+    )
+    def test_a_level_that_is_none_is_named(self, make_ledger, ask):
+        statement = allocate(make_ledger(), plan(), "2026-11")
+        with pytest.raises(PlanError, match="by: 'taem' is no level of the statement: team, feature"):
+            ask(statement)
 
 
 class TestBelowTheOwner:

@@ -81,6 +81,18 @@ def test_what_is_wrong_with_revenue_is_said(golden, given, by, message):
         unit_costs.margin(allocate(golden, PLAN, "2026-11"), given, by=by)
 
 
+def test_a_level_that_the_plan_does_not_have_is_named(golden):
+    for ask in (unit_costs.unit_costs, cache):
+        with pytest.raises(PlanError, match="by: 'taem' is no level of the plan: team, billed_model, customer"):
+            ask(golden, PLAN, "2026-11", by="taem")
+
+
+@pytest.mark.parametrize("by", [None, "team"])
+def test_a_month_without_charges_has_no_unit_costs(golden, by):
+    found = unit_costs.unit_costs(golden, PLAN, "2026-10", by=by)
+    assert (found.rows(), "cost_per_request" in found.to_text()) == ([], True)
+
+
 MILLION = 1_000_000
 
 

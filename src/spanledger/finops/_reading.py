@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -148,3 +148,11 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """`: did you mean 'x'?` where a name is close, else the names."""
     found = difflib.get_close_matches(name, list(names), n=1)
     return f": did you mean {found[0]!r}?" if found else ""
+
+
+def require_levels(asked: Iterable[str], known: Sequence[str], of: str) -> None:
+    """Raises `PlanError` for a level that is not among the known; `of` is what has those, such as `the statement`."""
+    for name in asked:
+        if name not in known:
+            msg = f"by: {name!r} is no level of {of}: {', '.join(known)}"
+            raise PlanError(msg)

@@ -85,8 +85,10 @@ def _text(value: Any) -> str:
 
 
 def grouped(view: Result, keys: Sequence[str], sums: Sequence[str]) -> list[dict[str, Any]]:
-    """Sums of columns by keys, in order of the keys."""
+    """Sums of columns by keys, in order of the keys; none where there are no rows."""
     table = view.to_arrow()
+    if not table.num_rows:
+        return []
     found = table.group_by(list(keys)).aggregate([(name, "sum") for name in sums])
     order = found.sort_by([(key, "ascending") for key in keys]) if keys else found
     return [

@@ -11,6 +11,7 @@ from spanledger.finops import _sql
 from spanledger.finops._cells import level, reach, routed
 from spanledger.finops._exact import to_decimal
 from spanledger.finops._periods import Given, read_period
+from spanledger.finops._reading import require_levels
 from spanledger.finops.allocation import Asked
 from spanledger.finops.plan import GivenPlan, as_plan
 
@@ -44,9 +45,11 @@ WRITES: Final = CACHED[2:]
 def cache(ledger: Asked, plan: GivenPlan, period: Given, *, by: str) -> list[Cache]:
     """The hit rate and the return of prompt caching, for each owner of one level.
 
-    The price of plain input is that of the same model at the same price row in the same period.
+    The price of plain input is that of the same model at the same price row in the same period. Raises `PlanError`
+    for a level that the plan does not have.
     """
     plan, within = as_plan(plan), read_period(period)
+    require_levels([by], plan.levels, "the plan")
     sums = [f"coalesce(sum({_sql.entry('usage', unit)}), 0) AS {unit}, {_cost_of(unit)}" for unit in CACHED]
     keys = f"{level(by)}, billed_model, price_ref"
     query = (

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from spanledger._units import FEMTO
 from spanledger.finops import showback as views
 from spanledger.finops._cells import KEPT
 from spanledger.finops._exact import half_up, to_decimal, to_femto
 from spanledger.finops._periods import Period
+from spanledger.finops._reading import require_levels
 from spanledger.finops._views import View, grouped
 from spanledger.finops.commitments import Division
 from spanledger.finops.plan import UNALLOCATED, Plan
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import pyarrow as pa
+
+
+STATEMENT: Final = "the statement"
+SOURCES: Final = ("source", "kind", "method")
+"""What lines have beside the levels of the plan."""
 
 
 class Check(NamedTuple):
@@ -113,7 +119,7 @@ class Statement:
     @cached_property
     def total(self) -> Decimal:
         """The published total: the sum of `amount`, at every level alike."""
-        return self.lines.sum("amount")
+        return self.lines.sum("amount") or self.nothing
 
     @cached_property
     def exact_total(self) -> Decimal:
@@ -127,6 +133,7 @@ class Statement:
 
     def unallocated_by(self, level: str) -> Decimal:
         """What nobody owns at one level, such as `customer`."""
+        require_levels([level], self.levels, STATEMENT)
         owners = grouped(self.lines, [level], ["amount"])
         return next((row["amount"] for row in owners if row[level] == UNALLOCATED), self.nothing)
 
@@ -142,16 +149,23 @@ class Statement:
         return next((row["amount"] for row in kinds if row["kind"] == IDLE), self.nothing)
 
     def by(self, *levels: str) -> View:
-        """Owners with published and exact amounts; by levels of the plan, `source`, `kind` or `method`."""
-        return View.of(grouped(self.lines, list(levels), ["amount", "exact"]), total="amount")
+        """Owners with published and exact amounts; by levels of the plan, `source`, `kind` or `method`.
+
+        This and what follows raise `PlanError` for a level that the statement does not have.
+        """
+        require_levels(levels, (*self.levels, *SOURCES), STATEMENT)
+        rows = grouped(self.lines, list(levels), ["amount", "exact"])
+        return View.of(rows, total="amount", columns=(*levels, "amount", "exact"))
 
     def owner(self, **owner: str) -> Decimal:
         """The published amount of one owner: `statement.owner(team="search")`."""
+        require_levels(owner, (*self.levels, *SOURCES), STATEMENT)
         rows = grouped(self.lines, list(owner), ["amount"])
         return next((row["amount"] for row in rows if all(row[k] == v for k, v in owner.items())), self.nothing)
 
     def showback(self, *levels: str) -> View:
         """A memo of owners by source of cost, with total and share; it moves nothing in any book."""
+        require_levels(levels, self.levels, STATEMENT)
         return views.showback(self, levels or self.hierarchy)
 
     def chargeback(self, *levels: str, invoice: Decimal | str | None = None) -> views.Journal:
@@ -159,6 +173,7 @@ class Statement:
 
         Raises `PlanError` where `invoice` is given and the journal does not tie to it to the last published digit.
         """
+        require_levels(levels, self.levels, STATEMENT)
         return views.chargeback(self, levels or self.hierarchy[:1], invoice)
 
     def to_arrow(self) -> pa.Table:

@@ -8,18 +8,18 @@ from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
 from spanledger._units import FEMTO
-from spanledger.errors import PlanError
 from spanledger.finops import _sql
 from spanledger.finops._cells import level, reach, routed
 from spanledger.finops._exact import to_decimal, to_femto
 from spanledger.finops._given import Given, by_owner
 from spanledger.finops._periods import Given as GivenPeriod
 from spanledger.finops._periods import read_period
+from spanledger.finops._reading import require_levels
 from spanledger.finops._views import View, grouped
 from spanledger.finops.allocation import Asked, allocate
 from spanledger.finops.drivers import MEASURES
 from spanledger.finops.plan import GivenPlan, Plan, as_plan
-from spanledger.finops.statements import Statement
+from spanledger.finops.statements import STATEMENT, Statement
 
 MILLION: Final = 1_000_000
 QUANTITIES: Final[Mapping[str, str]] = {
@@ -70,12 +70,14 @@ def unit_costs(
     `outcomes`) also `outcomes` and `cost_per_outcome`.
     """
     plan = as_plan(plan)
+    require_levels([by] if by else [], plan.levels, "the plan")
     statement = allocate(ledger, plan, period)
     costs = {_key(row, by): row["amount"] for row in grouped(statement.lines, [by] if by else [], ["amount"])}
     found = {_key(row, by): row for row in quantities(ledger, plan, period, by)}
     wanted = None if outcomes is None else by_owner(outcomes, by or "owner", "outcomes")
     rows = [_row(by, owner, cost, found.get(owner, {}), wanted) for owner, cost in costs.items()]
-    return View.of(rows, total="cost")
+    head = ([by] if by else []) + ["cost", *QUANTITIES, *(unit.column for unit in UNITS)]
+    return View.of(rows, total="cost", columns=head)
 
 
 def _key(row: Mapping[str, Any], by: str | None) -> str:
@@ -114,9 +116,7 @@ def margin(statement: Statement, revenue: Given, *, by: str = "customer") -> Vie
     `revenue`. An owner without revenue has `None` for it: that is not known to be zero. Who has revenue and no cost is
     a row too.
     """
-    if by not in statement.levels:
-        msg = f"by: {by!r} is no level of the statement: {', '.join(statement.levels)}"
-        raise PlanError(msg)
+    require_levels([by], statement.levels, STATEMENT)
     earned = by_owner(revenue, by, "revenue")
     costs = {row[by]: to_femto(row["amount"]) for row in grouped(statement.lines, [by], ["amount"])}
     rows = [_margin(statement, by, owner, costs.get(owner, 0), earned.get(owner)) for owner in {**earned, **costs}]
