@@ -41,8 +41,8 @@ def _clean():
 
 
 def ask(server):
-    client = openai.OpenAI(base_url=server.base_url + "/v1", api_key="any", max_retries=0)
-    return client.responses.create(model="gpt-5-mini", input="hello")
+    with openai.OpenAI(base_url=server.base_url + "/v1", api_key="any", max_retries=0) as client:
+        return client.responses.create(model="gpt-5-mini", input="hello")
 
 
 def test_a_handler_that_is_killed_after_its_flush_has_left_every_charge_at_the_bucket(bucket, tmp_path, run_python):
