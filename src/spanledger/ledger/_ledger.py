@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from spanledger._types import COLUMNS
 from spanledger.errors import LedgerError
-from spanledger.ledger import _rolled, _sql
+from spanledger.ledger import _handling, _rolled, _sql
+from spanledger.ledger._condition import Condition
 from spanledger.ledger._damage import blamed, is_nameless
 from spanledger.ledger._expression import fields_of, parse
 from spanledger.ledger._facts import Facts
@@ -104,7 +105,7 @@ class Ledger:
             return _one_currency(Result(answer, "list_cost", _rolled.notes(relation.rolled)), fields)
 
         shape = Shape(tags=tags_of([*fields, *condition.fields.values()]), narrow=True)
-        handling = _rolled.refuse("history") if history else _rolled.answer(fields, condition.fields.values())
+        handling = _handling.refuse("history") if history else _handling.answer(fields, condition.fields.values())
         return self._reading(ask, within, handling, shape)
 
     def charges(  # noqa: PLR0913 -- one question, its parts by name
@@ -137,7 +138,7 @@ class Ledger:
             sql = _sql.charges(f"({source}) AS charges", fields, clause, limit, dialect)
             return Result(self._asked.query(sql, dialect.params))
 
-        handling = _chosen(rolled, {"refuse": _rolled.refuse("charges"), "skip": _rolled.skip})
+        handling = _handling.chosen(rolled, {"refuse": _handling.refuse("charges"), "skip": _handling.skip})
         shape = Shape("extra" in names, tags_of([*fields, *condition.fields.values()]))
         return self._reading(ask, within, handling, shape)
 
@@ -186,8 +187,8 @@ class Ledger:
                 return self._over_sums(relation, within, query, params)
             return Result(self._answered(relation, query, params))
 
-        choices = {"refuse": _rolled.refuse("sql"), "skip": _rolled.skip, "include": _rolled.include}
-        return self._reading(ask, within, _chosen(rolled, choices))
+        choices = {"refuse": _handling.refuse("sql"), "skip": _handling.skip, "include": _handling.include}
+        return self._reading(ask, within, _handling.chosen(rolled, choices))
 
     def retain(self, older_than: str | timedelta, *, by: str | Iterable[str] = (), drop: bool = False) -> Retained:
         """Replaces the charges of days that are wholly older than `older_than` (`400d`) by exact sums.
@@ -287,9 +288,9 @@ class Ledger:
     def __repr__(self) -> str:
         return f"Ledger({str(self.path)!r})"
 
-    def _condition(self, where: str | Mapping[str, Any] | None) -> _sql.Condition:
+    def _condition(self, where: str | Mapping[str, Any] | None) -> Condition:
         tree = parse(where)
-        return _sql.Condition(tree, {name: resolve(name, "where", self.tags) for name in set(fields_of(tree))})
+        return Condition(tree, {name: resolve(name, "where", self.tags) for name in set(fields_of(tree))})
 
     def _over_sums(self, relation: Relation, within: Period, query: str, params: Sequence[Any]) -> Result:
         """The answer to SQL over a relation without the columns that rolled-up days do not have."""
@@ -301,7 +302,7 @@ class Ledger:
         except LedgerError as error:
             if is_nameless(error) or duckdb.is_out_of_memory(error):
                 raise
-            raise _rolled.explained(error, relation.rolled, within) from error
+            raise _handling.explained(error, relation.rolled, within) from error
 
     def _answered(self, relation: Relation, query: str, params: Sequence[Any]) -> pa.Table:
         """The answer to SQL over `charges` and, where no row is a sum, `history`."""
@@ -314,14 +315,14 @@ class Ledger:
         return self._engine.query(query, params)
 
     def _reading(
-        self, ask: Callable[[Relation], T], within: Period, handling: _rolled.Handling, shape: Shape = PLAIN
+        self, ask: Callable[[Relation], T], within: Period, handling: _handling.Handling, shape: Shape = PLAIN
     ) -> T:
         """Asks over the relation of this moment's files."""
 
         def over(files: Files) -> T:
             files = duckdb.in_force(self._engine, files.within(within))
             facts = self._engine.facts(file.path for file in files.sealed)
-            files, days = _handled(files, _rolled.in_period(files, facts, within), within, handling)
+            files, days = _handling.handled(files, _rolled.in_period(files, facts, within), within, handling)
             answer = ask(self._relation(files, days, shape))
             self._overdue.look(files)
             return answer
@@ -403,23 +404,6 @@ def _only_currency(files: Files, facts: Iterable[Facts]) -> str | None:
     """The currency of every row, where the files say that there is one."""
     found = {known.currency for known in facts}
     return found.pop() if len(found) == 1 and not files.open else None
-
-
-def _chosen(rolled: str, choices: Mapping[str, _rolled.Handling]) -> _rolled.Handling:
-    if rolled in choices:
-        return choices[rolled]
-    msg = f"rolled: takes {' or '.join(choices)}, not {rolled!r}"
-    raise LedgerError(msg)
-
-
-def _handled(
-    files: Files, days: _rolled.Days, within: Period, handling: _rolled.Handling
-) -> tuple[Files, _rolled.Days]:
-    """The files that are to be read for a question, and the rolled-up days among them."""
-    if not days or handling(days, within):
-        return files, days
-    gone = {day.path for day in days}
-    return files._replace(sealed=tuple(file for file in files.sealed if file.path not in gone)), ()
 
 
 def _quoted(text: str) -> str:

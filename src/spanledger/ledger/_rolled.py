@@ -1,12 +1,11 @@
-"""Days that were rolled up: what their files say of themselves, and which questions they still answer.
+"""Days that were rolled up: what their files say of themselves, and how that is told.
 
-A rolled-up row is the exact sum of charges that are alike in all that was kept. A question that needs what was not
-kept is refused, with the days that stand against it and the way around them; none is answered from what is left.
+A rolled-up row is the exact sum of charges that are alike in all that was kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
@@ -58,9 +57,6 @@ SUMMED: Final = tuple(
 PERIODS: Final = frozenset({"day", "week", "month"})
 """What is left of the moment of a charge."""
 
-_SPANS: Final = 4
-"""So many stretches of days a message names."""
-
 
 class Rolled(NamedTuple):
     """What a file says was rolled up into it: the dimensions `kept` beside `ALWAYS`, and what is `forgotten`.
@@ -101,8 +97,6 @@ class HasRolled(Protocol):
 
 
 Days: TypeAlias = "tuple[Day, ...]"
-Handling: TypeAlias = "Callable[[Days, Period], bool]"
-"""Says whether the rows of rolled-up days are to be read. Raises `LedgerError` where they cannot answer a question."""
 
 
 def told_by(path: Path, said: Mapping[str, str]) -> Rolled | None:
@@ -125,45 +119,6 @@ def in_period(files: Files, facts: Mapping[Path, HasRolled], within: Period) -> 
     return tuple(sorted((day for day in found if _overlaps(day.day, within)), key=lambda day: (day.day, day.path)))
 
 
-def refuse(what: str) -> Handling:
-    """For questions about single charges."""
-
-    def handle(days: Days, within: Period) -> bool:
-        way = _around(days, within)
-        told = f"{what}: {_named(days)} {_are(days)} rolled up, single charges are gone: ask cost()"
-        msg = told + (_or(way) or ", or about other days")
-        raise LedgerError(msg)
-
-    return handle
-
-
-def skip(days: Days, within: Period) -> bool:  # noqa: ARG001 -- the shape of a `Handling`
-    """For questions that mean only what is there in full."""
-    return False
-
-
-def include(days: Days, within: Period) -> bool:
-    """For questions that know that rows are sums."""
-    _refuse_dropped(days, within)
-    return True
-
-
-def answer(by: Iterable[Field], where: Iterable[Field]) -> Handling:
-    """For sums by some fields and a condition on others."""
-    asked = [*(("by", field) for field in by), *(("where", field) for field in where)]
-
-    def handle(days: Days, within: Period) -> bool:
-        _refuse_dropped(days, within)
-        _refuse_parts(days, within)
-        for role, field in asked:
-            if lacking := tuple(day for day in days if not _has(day.told, field)):
-                msg = f"{role}: {_lacks(field, lacking)}{_or(_around(lacking, within))}"
-                raise LedgerError(msg)
-        return True
-
-    return handle
-
-
 def kept_name(field: Field) -> str | None:
     """What keeps a dimension: the name of its column or `tag:NAME`; `None` where it is kept always."""
     if field is UNIT or field.part in PERIODS or set(field.columns) <= {*ALWAYS}:
@@ -182,15 +137,9 @@ def columns_of(days: Days) -> list[str]:
     return [column.name for column in COLUMNS if column.name in names]
 
 
-def explained(error: LedgerError, days: Days, within: Period) -> LedgerError:
-    """What an engine said of a question to rolled-up days, and what those have."""
-    has = f"there, charges has only {', '.join(columns_of(days))}, and there is no history"
-    return LedgerError(f"{error}\n{_named(days)} {_are(days)} rolled up; {has}{_or(_around(days, within))}")
-
-
 def notes(days: Days) -> list[str]:
     """A sentence on each stretch of rolled-up days that an answer has in it."""
-    return [f"{_span(group)}: rolled up by {_kept(group[0].told)}" for group in _spans(days)]
+    return [f"{span_of(group)}: rolled up by {kept_of(group[0].told)}" for group in spans_of(days)]
 
 
 def table(days: Days) -> pa.Table:
@@ -206,23 +155,23 @@ def table(days: Days) -> pa.Table:
 
 def without(days: Days, column: str) -> list[str]:
     """The stretches of rolled-up days that did not keep a column."""
-    return [_span(group) for group in _spans(tuple(day for day in days if column not in day.told.kept))]
+    return [span_of(group) for group in spans_of(tuple(day for day in days if column not in day.told.kept))]
 
 
 def statements(days: Days) -> list[str]:
     """What is known of days that were rolled up: how much, and what is forgotten."""
-    return [_statement(group) for group in _spans(days)]
+    return [_statement(group) for group in spans_of(days)]
 
 
 def _statement(days: Days) -> str:
     charges, rows = (sum(getattr(day.told, name) for day in days) for name in ("charges", "rows"))
     forgotten = dict.fromkeys(name for day in days for name in day.told.forgotten)
-    how = "dropped" if days[0].told.dropped else f"rolled up into {rows} rows by {_kept(days[0].told)}"
+    how = "dropped" if days[0].told.dropped else f"rolled up into {rows} rows by {kept_of(days[0].told)}"
     superseded = sum(day.told.superseded for day in days)
     gone = f", {superseded} rows that were not in force" if superseded else ""
     moments = [moment for day in days for moment in (day.told.first, day.told.last) if moment]
     stretch = f", the first at {min(moments)}, the last at {max(moments)}" if moments else ""
-    return f"{_span(days)}: {charges} charges {how}{stretch}; forgotten: {', '.join(forgotten)}{gone}"
+    return f"{span_of(days)}: {charges} charges {how}{stretch}; forgotten: {', '.join(forgotten)}{gone}"
 
 
 def _overlaps(day: date, within: Period) -> bool:
@@ -232,78 +181,18 @@ def _overlaps(day: date, within: Period) -> bool:
     )
 
 
-def _has(told: Rolled, field: Field) -> bool:
-    if field is UNIT or field.part in PERIODS:
-        return True
-    if field.key is not None:
-        return f"tag:{field.key}" in told.kept
-    return set(field.columns) <= {*ALWAYS, *told.kept}
-
-
-def _refuse_dropped(days: Days, within: Period) -> None:
-    if dropped := tuple(day for day in days if day.told.dropped):
-        count = sum(day.told.charges for day in dropped)
-        told = f"{_named(dropped)}: {count} charges were dropped, so no sum over them is known"
-        raise LedgerError(told + _or(_around(dropped, within)))
-
-
-def _refuse_parts(days: Days, within: Period) -> None:
-    """A rolled-up day counts whole or not at all."""
-    rolled = {day.day for day in days}
-    for name, moment in (("since", within.since), ("until", within.until)):
-        if moment and moment.time() != _MIDNIGHT and (cut := moment.date()) in rolled:
-            told = f"{name}: {moment} is in the middle of {cut}, which is rolled up and counts whole or not at all"
-            msg = f"{told}; say {name}='{cut}' or {name}='{cut + timedelta(days=1)}'"
-            raise LedgerError(msg)
-
-
-_MIDNIGHT: Final = datetime.min.time()
-
-
-def _lacks(field: Field, days: Days) -> str:
-    kept = "; ".join(f"{_span(group)} kept {_kept(group[0].told)}" for group in _few(_spans(days)))
-    return f"{field.name} is not known of every charge where days are rolled up: {kept}{_more(days)}. Ask without it"
-
-
-def _around(days: Days, within: Period) -> str | None:
-    """How to ask without these days; `None` where nothing of the period would be left."""
-    first, after = days[0].day, days[-1].day + timedelta(days=1)
-    if within.until is None or after < within.until.date():
-        return f"since='{after}'"
-    return f"until='{first}'" if within.since is not None and first > within.since.date() else None
-
-
-def _or(way: str | None) -> str:
-    return f", or say {way}" if way else ""
-
-
-def _kept(told: Rolled) -> str:
+def kept_of(told: Rolled) -> str:
+    """The dimensions that a day has kept, for a sentence."""
     return "nothing" if told.dropped else ", ".join(["day", "model", *told.kept])
 
 
-def _named(days: Days) -> str:
-    return ", ".join(map(_span, _few(_spans(days)))) + _more(days)
-
-
-def _are(days: Days) -> str:
-    return "is" if len({day.day for day in days}) == 1 else "are"
-
-
-def _few(spans: Collection[Days]) -> list[Days]:
-    return list(spans)[:_SPANS]
-
-
-def _more(days: Days) -> str:
-    left = len(_spans(days)) - _SPANS
-    return f" and {left} more stretches of days" if left > 0 else ""
-
-
-def _span(days: Days) -> str:
+def span_of(days: Days) -> str:
+    """The first and the last of some days, for a sentence."""
     first, last = days[0].day, days[-1].day
     return f"{first}" if first == last else f"{first} to {last}"
 
 
-def _spans(days: Days) -> list[Days]:
+def spans_of(days: Days) -> list[Days]:
     """The days in stretches without a gap, that kept the same."""
     spans: list[list[Day]] = []
     for day in days:
