@@ -81,6 +81,7 @@ def test_check_names_what_has_no_sure_price(capsys, ledger):
     lines = capsys.readouterr().out.splitlines()
     assert "2  unknown  anthropic claude-unheard-of: no price for claude-unheard-of on anthropic" in lines[0]
     assert "no price for speed=warp" in lines[1]
+    assert lines[2].startswith("give what is unknown a price, and price it again: spanledger.prices.add(MODEL,")
 
 
 def test_check_tells_what_is_stale(capsys, ledger, tmp_path):

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from spanledger import prices
 from spanledger._types import Charge
@@ -19,6 +19,7 @@ from spanledger.prices._reprice import engine_of, stored, usage_of
 if TYPE_CHECKING:
     from spanledger.cli import Commands
 
+ADD: Final = "spanledger.prices.add(MODEL, provider=PLATFORM, input=..., output=...)"
 STALE: int = 45
 """A book older than this many days is worth a look."""
 
@@ -52,9 +53,7 @@ def _show(asked: argparse.Namespace) -> int:
     for row in rows:
         print(_explain.lines_of(row))
     if not rows:
-        print(
-            f"no price for {asked.model}: spanledger.prices.add({asked.model!r}, provider=..., input=..., output=...)"
-        )
+        print(f"no price for {asked.model}: {ADD.replace('MODEL', repr(asked.model))}")
     return 0 if rows else 1
 
 
@@ -106,6 +105,8 @@ def _check(asked: argparse.Namespace) -> int:
         found[f"{charge.cost_status}  {charge.row['provider_name']} {name}: {charge.cost_reason}"] += 1
     for line, count in found.most_common():
         print(f"{count:>8}  {line}")
+    if any(line.startswith("unknown") for line in found):
+        print(f"give what is unknown a price, and price it again: {ADD}; spanledger.Ledger({asked.ledger!r}).reprice()")
     stale = _print_stale(asked.ledger) if asked.stale else 0
     age = int(time.time() - instant(prices.ENGINE.version[:10], 0) / 10**9) // 86_400
     if age > STALE:
