@@ -17,6 +17,7 @@ from spanledger.errors import LedgerError
 from spanledger.ledger._forget import forget
 from spanledger.ledger._seal import seal
 from spanledger.ledger._verify import repair, verify
+from spanledger.ledger.engines.duckdb import DuckDB
 
 ROWS = 1_200_000
 LARGE = "SELECT count(*) AS traces, max(n) AS most FROM (SELECT trace_id, count(*) AS n FROM charges GROUP BY trace_id)"
@@ -107,3 +108,12 @@ def test_the_last_seven_days_open_the_files_of_seven_days(ledger, write_segment,
     opened = "\n".join(opened_by(sys.executable, "-c", ASK_SEVEN, str(ledger.path)))
     days = {part.partition("/")[0] for part in opened.split("date=")[1:] if ".parquet" in part[:80]}
     assert days == {f"2026-11-{day}" for day in range(17, 24)}
+
+
+def test_a_share_of_the_memory_is_a_size_to_every_version_of_the_engine():
+    def limit(memory: str) -> float:
+        ((said,),) = DuckDB(memory=memory).rows("SELECT current_setting('memory_limit')")
+        return float(said.split()[0])
+
+    assert limit("40%") == pytest.approx(limit("80%") / 2, rel=0.01)
+    assert limit("512 MiB") == pytest.approx(512)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -65,6 +66,8 @@ MOST_FEW: Final = 10_000
 
 MEMORY: Final = "50%"
 """Of the memory there is, what a question may take before it goes on on disk."""
+
+SHARE: Final = re.compile(r"(\d+)\s*%")
 
 _abandoned: Final[list[Any]] = []
 """Connections of a parent process: closing one in a forked child waits for threads that are not there."""
@@ -194,14 +197,27 @@ def _connect(threads: int | None, memory: str, spill: Path | None) -> duckdb.Duc
         "autoinstall_known_extensions": False,
         "temp_directory": str(spill / "spill") if spill else "",
         "preserve_insertion_order": False,
-        "memory_limit": memory,
         **({"threads": threads} if threads else {}),
     }
     connection = duckdb.connect(config=settings)
+    connection.execute(f"SET memory_limit = {literal(_sized(connection, memory))}")
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")  # it would stand in the middle of a report on standard output
     connection.execute("SET parquet_metadata_cache = true")  # no setting of `connect` in 1.5: Parquet is not loaded yet
     return connection
+
+
+def _sized(connection: duckdb.DuckDBPyConnection, memory: str) -> str:
+    """A share of the memory as a size, which is all that DuckDB takes before 2.0: its default is 80 % of what there is.
+
+    That it knows of the limits of containers is why it is asked.
+    """
+    share = SHARE.fullmatch(memory)
+    if share is None:
+        return memory
+    ((default,),) = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+    size, unit = default.split()
+    return f"{float(size) * int(share[1]) / 80:.2f} {unit}"
 
 
 def _text(found: bytes) -> str:
