@@ -52,6 +52,7 @@ def small(path):
     return asked
 
 
+@pytest.mark.skipif(duckdb.__version__.startswith("1."), reason="DuckDB counts distinct ids in memory before 2.0")
 def test_a_question_larger_than_its_memory_goes_on_on_disk_and_leaves_nothing(many):
     asked = small(many)
     for _ in range(2):

@@ -102,7 +102,7 @@ class DuckDB:
         connection = self.connection
         try:
             answer: duckdb.DuckDBPyRelation | None = connection.sql(sql, params=list(params))
-            return _no_rows() if answer is None else answer.to_arrow_table()
+            return _no_rows() if answer is None else _arrow(answer)
         except _errors() as error:
             raise LedgerError(_readable(error)) from error
 
@@ -112,7 +112,7 @@ class DuckDB:
             kept = _kept(self.connection.sql(sql, params=list(params)))
             kinds = tuple(map(str, kept.types))
             if len(kept) > MOST_FEW or not all(kind.startswith(PLAIN_KINDS) for kind in kinds):
-                return kept.to_arrow_table()
+                return _arrow(kept)
             return Few(tuple(kept.columns), kinds, kept.fetchall())
         except _errors() as error:
             raise LedgerError(_readable(error)) from error
@@ -223,6 +223,12 @@ def _sized(connection: duckdb.DuckDBPyConnection, memory: str) -> str:
 def _text(found: bytes) -> str:
     """Text of a footer; what is none is no more than not understood."""
     return found.decode("utf-8", "replace")
+
+
+def _arrow(relation: Any) -> pa.Table:
+    """A relation as Arrow, no name twice: before DuckDB 2.0 only the relation itself tells such columns apart."""
+    table: pa.Table = relation.to_arrow_table()
+    return table.rename_columns(relation.columns)
 
 
 def _kept(relation: Any) -> Any:
@@ -336,14 +342,22 @@ def open_rows(paths: Sequence[Path], *, extra: bool = False, without: Sequence[d
         known += f" AND CAST(started_at AT TIME ZONE 'UTC' AS DATE) NOT IN ({', '.join(map(literal, without))})"
     longest = 2 * LONGEST_LINE + max(map(padding, paths), default=0)  # zero bytes at the end are a line to DuckDB
     reading = f"{listed(paths)}, {_LENIENT}, maximum_object_size={longest}"
-    if not extra:
+    if not extra and not _hides_the_next():
         types = ", ".join(f"{literal(name)}: {literal(sql)}" for name, sql in _WRITTEN.items())
         source = f"read_json({reading}, records='true', columns={{{types}}})"
         return f"SELECT {', '.join(columns)} FROM {source} WHERE {known}"
     shape = literal("{" + ", ".join(f'"{name}": "{sql}"' for name, sql in _WRITTEN.items()) + "}")
     objects = f"read_json_objects({reading}) WHERE json_type(json) = 'OBJECT'"
     source = f"SELECT json, unnest(json_transform(json, {shape})) FROM {objects}"
-    return f"SELECT {', '.join([*columns, _EXTRA])} FROM ({source}) WHERE {known}"
+    chosen = [*columns, _EXTRA] if extra else columns
+    return f"SELECT {', '.join(chosen)} FROM ({source}) WHERE {known}"
+
+
+def _hides_the_next() -> bool:
+    """Whether `read_json` drops, with a line that breaks off, the row after it too: DuckDB does before 2.0."""
+    import duckdb
+
+    return duckdb.__version__.startswith("1.")
 
 
 def _in_utc(name: str) -> str:
