@@ -12,6 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import nox
+from packaging.requirements import Requirement
 
 sys.path.insert(0, str(Path(__file__).parent / "tests" / "versions"))
 
@@ -87,6 +88,31 @@ def _in_order(rows: list[str]) -> list[str]:
 def pinned(session: nox.Session) -> None:
     """Runs an older boto3, and aiobotocore, which pins the botocore that it goes with, for CI."""
     _fail(session, [_suite(session, suite) for suite in PROVIDERS if suite.in_ci])
+
+
+@nox.session
+def oldest(session: nox.Session) -> None:
+    """Runs the ledger, its money and OpenTelemetry on the oldest releases that the requirements let in, for CI."""
+    lowest = [text for extra in (None, "ledger", "pandas", "polars", "otel") for text in _lowest(extra)]
+    sdks = ("openai>=3", "anthropic>=2", "boto3>=1.40", "google-genai>=2", "aiohttp")
+    suite = ("pytest", "pytest-asyncio", "hypothesis", "sybil", "opentelemetry-exporter-prometheus>=0.51b0")
+    session.install("-q", "-e", ".", *lowest, *suite, *sdks)
+    session.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *QUIET, *(session.posargs or OLDEST))
+
+
+OLDEST = ("tests/ledger", "tests/finops", "tests/sinks", "tests/cli", "--ignore=tests/ledger/engines")
+
+
+def _lowest(extra: str | None) -> list[str]:
+    """The requirements of an extra, or of all, each as its lowest version: those that hold for this Python."""
+    project = nox.project.load_toml("pyproject.toml")["project"]
+    found = project["dependencies"] if extra is None else project["optional-dependencies"][extra]
+    held = [Requirement(text) for text in found if "[" not in text]
+    return [
+        f"{need.name}=={next(iter(need.specifier)).version}"
+        for need in held
+        if need.marker is None or need.marker.evaluate()
+    ]
 
 
 @nox.session
