@@ -11,7 +11,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -22,6 +22,13 @@ from sybil.parsers.rest import DocTestParser
 
 import spanledger
 from spanledger.testing import ProviderServer
+
+with suppress(ImportError):  # the environments of older SDKs have no Hypothesis
+    from hypothesis import HealthCheck, settings
+
+    # How long an example takes is up to what else the machine does.
+    settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("unhurried")
 
 WORLD = "_world"
 

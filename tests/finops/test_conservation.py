@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanledger.finops import allocate
@@ -80,7 +80,7 @@ def femtos(amounts):
     return sum(to_femto(amount) for amount in amounts)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(
     rows=st.lists(charges, max_size=12),
     given_pools=st.lists(pools, max_size=4),

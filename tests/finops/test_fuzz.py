@@ -100,7 +100,7 @@ def test_the_plan_is_good_before_it_is_broken():
     assert Plan.from_dict(WHOLE).name == "p"
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(st.sampled_from(PATHS), st.sampled_from(["replace", "drop", "add"]), values)
 def test_a_plan_that_is_broken_anywhere_is_refused_by_name(path, change, value):
     try:
@@ -112,7 +112,7 @@ def test_a_plan_that_is_broken_anywhere_is_refused_by_name(path, change, value):
     assert said.startswith("broken.toml")
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.sampled_from('",\n\rabctoluserpricedit0123456789.-é\0'), max_size=120))
 def test_a_seat_file_is_read_or_refused_by_line(tmp_path, text):
     file = tmp_path / "seats.csv"

@@ -89,7 +89,7 @@ def engine():
         yield connection
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(rows, min_size=1, max_size=20))
 def test_sql_and_python_agree(engine, found):
     engine.execute("DELETE FROM charges")

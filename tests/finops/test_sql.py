@@ -27,7 +27,7 @@ def table(rows, **integers):
     return pa.table(arrays)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     pots=st.lists(
         st.tuples(femtos, st.dictionaries(keys, st.integers(1, 10**26), min_size=1, max_size=6)),
@@ -52,7 +52,7 @@ def test_shared_is_largest_remainder(engine, pots):
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     groups=st.lists(st.dictionaries(keys, femtos, min_size=1, max_size=6), min_size=1, max_size=4),
     unit=st.sampled_from([1, 10**3, 10**13, 10**15]),

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import orjson
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanledger import Ledger, _ids
@@ -71,7 +71,7 @@ def answers(ledger, kept):
     return {by: sorted(map(repr, ledger.cost(by))) for by in asked}
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12)
 @given(batches=batches, plans=plans, corrected=st.integers(0, 7), merged=st.booleans())
 def test_any_rolls_of_any_charges_keep_every_sum(batches, plans, corrected, merged):
     serial, kept = itertools.count(1), set(DIMENSIONS)

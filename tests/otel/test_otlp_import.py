@@ -125,7 +125,7 @@ SPAN = st.fixed_dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.lists(SPAN | ANYTHING, max_size=3), ANYTHING)
 def test_no_archive_can_crash_it(tmp_path, spans, resource):
     file = tmp_path / "fuzz.json"

@@ -77,7 +77,7 @@ STATUSES = {"exact", "estimated", "partial", "unknown", "not_billed"}
 
 
 @pytest.mark.parametrize("api", sorted(apis()))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @example({name: [] for name in NAMES})
 @example({name: {} for name in NAMES})
 @example({name: {"status": [], "type": {}} for name in ("type", "status", "response", "usage", "usageMetadata")})

@@ -53,7 +53,7 @@ def read(api, events, request):
     return list(api.readings(tally))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     name=st.sampled_from(sorted(APIS)),
     events=EVENTS,
@@ -65,7 +65,7 @@ def test_no_body_breaks_a_reader(name, events, request):
             assert all(quantity >= 0 for quantity in reading.usage.units.values())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     content=st.binary(max_size=80) | st.sampled_from([b"--> 99:99:99,999", b"\n--> :00:00.000"]),
     kind=st.text(max_size=9),
@@ -75,7 +75,7 @@ def test_no_text_breaks_the_reader_of_captions(content, kind):
         assert body["_captions"]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(kind=st.sampled_from(tuple(_realtime.HANDLERS)), event=st.dictionaries(st.sampled_from(NAMES), JSON, max_size=8))
 def test_no_event_breaks_a_websocket(kind, event):
     session = _realtime.Session()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spanledger.providers import google_genai as google
@@ -241,7 +241,6 @@ ANYTHING = st.recursive(
 EVERY = [*google.VERBS.values(), google.INTERACTION, google.LIVE]
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(st.dictionaries(st.sampled_from(NAMES), ANYTHING, max_size=4), max_size=2), st.sampled_from(EVERY))
 def test_no_body_makes_a_reader_raise(events, api):
     reading = read(api, *events)

@@ -291,7 +291,7 @@ def cutting(httpx: Any, cuts: list[int]) -> Any:
     return httpx.MockTransport(answer)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     cuts=st.lists(st.integers(1, 2000), max_size=6),
     shape=st.sampled_from([async_chat, async_raw_lines, async_streaming_lines]),

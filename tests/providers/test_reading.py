@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanledger.providers import anthropic, bedrock, openai
@@ -134,7 +134,7 @@ VALUES = st.recursive(
 EVENTS = st.dictionaries(NAMES, VALUES, max_size=8)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=300)
 @given(name=st.sampled_from(sorted(APIS)), events=st.lists(EVENTS, max_size=4))
 def test_no_body_makes_a_reader_raise(name: str, events: list[dict[str, Any]]) -> None:
     state: dict[str, Any] = {}
