@@ -245,7 +245,8 @@ when a release brings a request that neither table knows. `GET` requests bill no
 bring the results of a batch, are listed. The asynchronous, raw and streaming forms of a method ask for the same, and so
 do the helpers that are built on it (`parse`, `stream`, tool runners, `client.post`).
 
-A **gap** is billed by the provider, or may be, and books nothing. Import the provider's bill to see it.
+A **gap** is billed by the provider, or may be, and books nothing. A [pool](allocation.md#pools-what-is-shared) of a
+plan takes it from the bill.
 """
 
 SEEN: Final = """Connections of these modules are metered by the events that the SDK decodes. Events that an application
