@@ -96,7 +96,8 @@ class Scenario(NamedTuple):
     """What is done, in a process of its own, and how many calls it makes in all of its processes.
 
     `lost` is how many of them the ledger must not have, `None` where the kernel decides. `needs` is `mount` for a name
-    space of mounts, or a library. Where the ledger's place is gone afterwards, the program leaves a copy in `out`.
+    space of mounts, or a library; `file_system` is one of `file_systems.py`. Where the ledger's place is gone
+    afterwards, the program leaves a copy in `out`.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Scenario(NamedTuple):
     calls: int
     lost: int | None = 0
     needs: str = ""
+    file_system: str = ""
 
 
 def _main(source: str) -> str:
@@ -369,6 +371,33 @@ call(5); tell(sealed=said.split(",")[0])
 """,
         10,
         needs="cc",
+        file_system="no locks",
+    ),
+    Scenario(
+        "a file system that takes a row and refuses it later, as NFS does, then no more",
+        """
+call(5); (folder / "refused").write_text(str(sink.segment.stat().st_size)); call(5); look_now(); call(5)
+(folder / "refused").unlink(); sink._retry_at = 0; call(5); sink.flush(); tell()
+""",
+        20,
+        lost=10,
+        needs="cc",
+        file_system="refuses later",
+    ),
+    Scenario(
+        "locks as NFS has them, killed, then sealed",
+        """
+pid = os.fork()
+if not pid:
+    call(5); os.kill(os.getpid(), signal.SIGKILL)
+os.waitpid(pid, 0)
+sealing = [sys.executable, "-m", "spanledger", "seal", str(ledger)]
+said = subprocess.run(sealing, check=True, capture_output=True, text=True).stdout
+call(5); tell(sealed=said.split(",")[0])
+""",
+        10,
+        needs="cc",
+        file_system="locks as NFS",
     ),
     Scenario(
         "segment rotated by age while threads call",

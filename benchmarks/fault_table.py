@@ -24,16 +24,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fault_scenarios import PRELUDE, SCENARIOS, Scenario
+from file_systems import library
 
 from spanledger import Ledger
 from spanledger.errors import LedgerError
 from spanledger.testing import ProviderServer
-
-NO_LOCKS = """
-#include <errno.h>
-int flock(int fd, int operation) { errno = ENOLCK; return -1; }
-"""
-"""What NFS answers without its lock service."""
 
 HEAD = """# The ledger in bad places
 
@@ -56,9 +51,10 @@ either. A process has one segment open, of at most 64 MiB or an hour; 32 MiB of 
 application.
 
 Not run here: a real NFS mount, as the kernel of the machine that made this page has no NFS client. What differs
-there is run instead: a file system that has no locks, a segment that was removed by somebody else, and a descriptor
-that is no longer valid. On an NFS mount with the option `hard`, a write waits for as long as the server is away,
-and so does the application's call: mount with `soft`, or keep the ledger on a local disk and `spanledger ship` it.
+there is run instead: a file system that has no locks or such that are for writers only, one that takes a row and
+refuses it later, a segment that was removed by somebody else, and a descriptor that is no longer valid. On an NFS
+mount with the option `hard`, a write waits for as long as the server is away, and so does the application's call:
+mount with `soft`, or keep the ledger on a local disk and `spanledger ship` it.
 """
 
 
@@ -113,12 +109,9 @@ def _before(scenario: Scenario, folder: Path) -> list[str]:
     """What the command is run under."""
     if scenario.needs == "mount":
         return ["unshare", "-m"]
-    if scenario.needs != "cc":
+    if not scenario.file_system:
         return []
-    (folder / "no_locks.c").write_text(NO_LOCKS)
-    library = folder / "no_locks.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(folder / "no_locks.c")], check=True)
-    return ["env", f"LD_PRELOAD={library}"]
+    return ["env", f"LD_PRELOAD={library(scenario.file_system, folder)}", f"REFUSED={folder / 'refused'}"]
 
 
 def doctor_of(ledger: Path) -> str:

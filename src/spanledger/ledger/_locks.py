@@ -19,21 +19,38 @@ ABANDONED_SECONDS: Final = 2 * 3600
 MOST_HELD: Final = 500
 """A process has a thousand descriptors by default."""
 
+LOCK: Final = ".lock"
+"""The file in a directory that is locked for it: NFS locks a file for all machines, a directory for one."""
+
 _BORN: Final = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 
 
 @contextmanager
 def held(path: Path) -> Iterator[bool]:
-    """Holds the lock of a file or directory; false where somebody else has it, or the file is gone. Never waits."""
+    """Holds the lock of a file or directory; false where somebody else has it, or it is gone. Never waits."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd, locked = opened(path)
     except FileNotFoundError:
         yield False
         return
     try:
-        yield _lock(fd, path) and is_still(fd, path)
+        yield _lock(fd, path) and is_still(fd, locked)
     finally:
         os.close(fd)
+
+
+def opened(path: Path) -> tuple[int, Path]:
+    """A descriptor that can lock a file or directory, and what it is of. Raises `OSError`.
+
+    NFS gives a lock of its own only to those who may write. Who may not, locks on this machine.
+    """
+    locked, made = (path / LOCK, os.O_CREAT) if path.is_dir() else (path, 0)
+    try:
+        return os.open(locked, os.O_RDWR | os.O_CLOEXEC | made, 0o600), locked
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC), path
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from spanledger._ids import uuid7
-from spanledger.ledger._locks import held, is_still
+from spanledger.ledger._locks import held, is_still, opened
 
 PREFIX: Final = ".work-"
 
@@ -33,6 +33,7 @@ def workspace(root: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(fd)
+        _is_gone(folder)
 
 
 def abandoned(root: Path) -> Iterator[Path]:
@@ -45,7 +46,8 @@ def abandoned(root: Path) -> Iterator[Path]:
 
 def remove_abandoned(root: Path) -> list[Path]:
     """Removes them, and returns those that are gone."""
-    return [folder for folder in abandoned(root) if _removed(folder)]
+    emptied = [_emptied(folder) for folder in abandoned(root)]
+    return [folder for folder in emptied if _is_gone(folder)]
 
 
 def is_busy(root: Path, own: Path) -> bool:
@@ -54,8 +56,15 @@ def is_busy(root: Path, own: Path) -> bool:
     return any(folder != own and folder not in dead for folder in root.glob(f"{PREFIX}*"))
 
 
-def _removed(folder: Path) -> bool:
+def _emptied(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
+    return folder
+
+
+def _is_gone(folder: Path) -> bool:
+    """Whether a directory is gone, once nobody has it locked: on NFS its lock's file is there until it is closed."""
+    with suppress(OSError):
+        folder.rmdir()
     return not folder.exists()
 
 
@@ -65,9 +74,9 @@ def _locked(root: Path) -> tuple[Path, int]:
         folder = root / f"{PREFIX}{uuid7()}"
         folder.mkdir(mode=0o700)
         with suppress(FileNotFoundError):
-            fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            fd, locked = opened(folder)
             with suppress(OSError):  # a file system without locks: others go by age there
                 fcntl.flock(fd, fcntl.LOCK_EX)
-            if is_still(fd, folder):
+            if is_still(fd, locked):
                 return folder, fd
             os.close(fd)

@@ -19,6 +19,10 @@ from spanledger._types import SCHEMA_VERSION
 
 OPEN: Final = "open"
 
+MOUNTS: Final = Path("/proc/self/mountinfo")
+REMOTE: Final = ("nfs", "nfs4", "cifs", "smb3")
+"""File systems that say late what happened to a row, or to the file that it is in."""
+
 
 class Segment:
     """Holds the file open and locked for as long as anything refers to it: closing is what lets a sealer have it.
@@ -27,17 +31,19 @@ class Segment:
     to a file of the application's, under a write.
     """
 
-    __slots__ = ("_file", "fd", "look_at", "opened_at", "path", "rows", "rows_seen")
+    __slots__ = ("_file", "fd", "is_remote", "look_at", "missed", "opened_at", "path", "refusal", "rows", "rows_seen")
 
     def __init__(self, ledger: Path) -> None:
         self.fd = -1
         self.path = _name(ledger)
         self.rows = 0
-        self.rows_seen = 0
+        self.rows_seen = self.missed = 0
+        self.refusal: OSError | None = None
         self.opened_at = time.monotonic()
         self.look_at = self.opened_at + 1
         self.fd = _create(self.path)
         self._file = os.fstat(self.fd)
+        self.is_remote = _type_of(self._file.st_dev) in REMOTE
 
     def close(self) -> None:
         """Lets go now. Only where no other thread can be writing: in a forked child."""
@@ -49,39 +55,95 @@ class Segment:
         with suppress(OSError):
             self.close()
 
+    def settle(self) -> None:
+        """Raises `OSError` where the place refused a row that it took.
+
+        A network file system takes a row in `write(2)` and may refuse it later. It says so where a descriptor of the
+        file is closed, any of them. On a disk of this machine nothing happens at such a close.
+        """
+        rows = self.rows
+        os.close(os.dup(self.fd))
+        self.rows_seen = rows
+
+    def newly_missing(self) -> int:
+        """How many rows are not in the file, less those that this said before."""
+        with suppress(OSError):
+            os.close(os.dup(self.fd))
+        new = max(0, self.missing - self.missed)
+        self.missed += new
+        return new
+
+    @property
+    def missing(self) -> int:
+        """How many rows are not in the file; where it cannot be read, those since it was last known to be whole."""
+        try:
+            with self.path.open("rb") as file:
+                return max(0, self.rows - sum(map(_is_whole, file)))
+        except OSError:
+            return self.rows - self.rows_seen
+
     @property
     def size(self) -> int:
         """Its bytes."""
         return os.fstat(self.fd).st_size
+
+    def remove_if_empty(self) -> None:
+        """Removes the file of a segment that got no row at all."""
+        with suppress(OSError):
+            if not self.path.stat().st_size:
+                self.path.unlink()
 
     @property
     def lost(self) -> int | None:
         """How many rows of this segment are in no file of the ledger, or `None` while it is fit to be written to.
 
         A removed file takes what was written since the last look. A descriptor that the application closed, as daemons
-        close all, may have the number of another file by now: it is never closed again here.
+        close all, may have the number of another file by now: it is never closed again here. Raises `OSError` where the
+        place does not answer.
         """
         try:
             now = os.fstat(self.fd)
         except OSError as error:
-            return self._disowned() if error.errno == errno.EBADF else self.rows - self.rows_seen
+            return self._lost_by(error)
         if not os.path.samestat(now, self._file):
             return self._disowned()
-        return None if now.st_nlink else self.rows - self.rows_seen
+        return None if now.st_nlink and self._is_there else self.rows - self.rows_seen
+
+    def _lost_by(self, error: OSError) -> int:
+        if error.errno not in (errno.EBADF, errno.ESTALE):
+            raise error
+        return self._disowned() if error.errno == errno.EBADF else self.rows - self.rows_seen
+
+    @property
+    def _is_there(self) -> bool:
+        """A network file system knows of a file that is open for long what it was: the name is to be opened again."""
+        if not self.is_remote:
+            return True
+        try:
+            os.close(os.open(self.path, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError as error:
+            return error.errno not in (errno.ENOENT, errno.ESTALE)
+        return True
 
     def _disowned(self) -> int:
         self.fd = -1
-        try:
-            with self.path.open("rb") as file:
-                return self.rows - sum(1 for line in file if line.endswith(b"\n"))
-        except OSError:
-            return self.rows - self.rows_seen
+        return self.missing
 
     @property
     def free(self) -> int:
         """The bytes that this user may still write to the file system."""
         state = os.fstatvfs(self.fd)
         return state.f_bavail * state.f_frsize
+
+
+def _type_of(device: int) -> str:
+    """The type of the file system of a device number, where this system tells."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        fields = [line.split() for line in MOUNTS.read_text("utf-8", "replace").splitlines()]
+    except OSError:
+        return ""
+    return next((found[found.index("-") + 1] for found in fields if found[2] == number), "")
 
 
 def prepare(ledger: Path) -> None:
@@ -95,6 +157,12 @@ def prepare(ledger: Path) -> None:
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(orjson.dumps({"schema_version": SCHEMA_VERSION, "writer": "spanledger"}) + b"\n")
     beside.replace(meta)
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether readers find a row in a line. What was refused before it may read as zero bytes."""
+    row = line.strip(b"\0")
+    return row.startswith(b"{") and row.endswith(b"}\n") and b"\0" not in row
 
 
 def _name(ledger: Path) -> Path:

@@ -6,6 +6,7 @@ process; with `durability="fsync"` the disk has it. Rows end with a newline, so 
 
 from __future__ import annotations
 
+import atexit
 import errno
 import hmac
 import json
@@ -30,12 +31,19 @@ from spanledger.sinks._segment import Segment, prepare
 RETRY_SECONDS: Final = 5.0
 """How long a place that could not be opened is left alone; charges in between are counted as lost."""
 
+RETRY_TIMES: Final = 10
+"""Nor is it tried again before this many times as long as the try took: it kept a call of the application waiting."""
+
+AWAY: Final = (errno.EIO, errno.ETIMEDOUT)
+"""What a file system says whose server does not answer: what it has of a segment is to be asked later."""
+
 ROTATE_BYTES: Final = 64 << 20
 ROTATE_SECONDS: Final = 3600.0
 """A segment is closed and a new one begun at this size or age, so that it can be sealed."""
 
 LOOK_SECONDS: Final = 1.0
-"""How often the place is looked at: a deleted segment is noticed within this time, and so is a full disk."""
+"""How often the place is looked at: what is noticed within this time is a full disk, a segment that was deleted, and
+rows that a network file system took and then refused."""
 
 PSEUDONYMS: Final = ("customer", "user_id")
 """The columns that a key replaces by their keyed hash."""
@@ -73,6 +81,7 @@ class LedgerSink:
 
     def _begin(self) -> None:
         self._segment: Segment | None = None
+        self._doubted: list[tuple[Segment, OSError]] = []
         self._failure: OSError | None = None
         self._retry_at = 0.0
         self._told = sum(_faults.totals().values())
@@ -87,38 +96,51 @@ class LedgerSink:
     def book(self, charge: Charge) -> None:
         """Writes one row; a row that cannot be written is counted as lost."""
         line = encoded(pseudonymous(charge.row, self._key) if self._key else charge.row)
+        segment, now = self._segment, time.monotonic()
         try:
-            segment = self._segment
-            if segment is None or time.monotonic() > segment.look_at:
+            if segment is None or now > segment.look_at:
                 segment = self._fit(segment)
-            self._append(segment, line)
         except OSError as error:
-            self._again(line, error)
+            _faults.lose(error)
+        else:
+            self._put(segment, line, now)
 
     def flush(self) -> None:
         """Writes nothing, as nothing is held back; tells the ledger of faults and losses since the last time.
 
         Where segments are sent away, that is now. What cannot be sent stays for the next time.
         """
-        self._tell()
+        with self._opening:
+            self._ask()
         if self._send and self.path.exists():
-            self._segment = None
+            self.close()
             self._send(self.path)
 
     def close(self) -> None:
-        """Lets go of the segment; the next charge opens a new one."""
-        self._tell()
-        self._segment = None
+        """Lets go of the segment, once its place has said whether it has all of it; the next charge opens a new one."""
+        with self._opening:
+            segment = self._segment
+            self._ask()
+            self._account()
+            self._tell(segment)
+            self._segment = None
 
     def forget(self) -> None:
-        """In a forked child: the parent's segment is the parent's."""
-        if self._segment:
-            self._segment.close()
+        """In a forked child: the parent's segments are the parent's."""
+        for segment in (self._segment, *(segment for segment, _ in self._doubted)):
+            if segment:
+                segment.close()
         self._begin()
 
     def _fit(self, segment: Segment | None) -> Segment:
-        """The segment to write to: this one, while it is fit for it, or a new one."""
-        with self._opening:
+        """The segment to write to: this one, while it is fit for it, or a new one.
+
+        While a failing place is tried again, which may take as long as a server is waited for, nobody else waits.
+        """
+        failure = self._failure
+        if not self._opening.acquire(blocking=failure is None) and failure is not None:
+            raise failure.with_traceback(None)
+        try:
             current = self._segment
             if current is not segment and current is not None:
                 return current
@@ -127,37 +149,52 @@ class LedgerSink:
             self._segment = None
             self._segment = self._try(time.monotonic())
             return self._segment
+        finally:
+            self._opening.release()
+
+    def _put(self, segment: Segment, line: bytes, now: float) -> None:
+        segment.rows += 1
+        try:
+            self._append(segment, line)
+        except OSError as error:
+            self._refused(segment, line, error, now)
 
     def _append(self, segment: Segment, line: bytes) -> None:
         written = os.write(segment.fd, line)
-        segment.rows += 1
         if written != len(line):
             self._abandon_torn(segment)
         if self._fsync:
             os.fdatasync(segment.fd)
+        if segment.refusal is not None:  # another thread was told so while this one wrote
+            raise segment.refusal.with_traceback(None)
 
-    def _again(self, line: bytes, error: OSError) -> None:
-        """Writes a row to a new segment where the descriptor of the old one was closed; else it is lost."""
-        segment = self._segment
-        if segment is None or error.errno != errno.EBADF:
-            _faults.lose(error)
+    def _refused(self, segment: Segment, line: bytes, error: OSError, since: float) -> None:
+        """What a server refuses may be this row or earlier ones, so it is asked what it has of them."""
+        if segment.is_remote and error.errno != errno.EBADF:
+            with self._opening:
+                self._give_up(segment, self._failed(error, since))
             return
+        segment.rows -= 1
+        if error.errno == errno.EBADF:
+            self._anew(segment, line)
+        else:
+            _faults.lose(error)
+
+    def _anew(self, segment: Segment, line: bytes) -> None:
+        """Writes a row to a new segment where the descriptor of the old one was closed; else it is lost."""
         try:
-            self._append(self._fit(segment), line)
-        except OSError as second:
-            _faults.lose(second)
+            self._append(fresh := self._fit(segment), line)
+            fresh.rows += 1
+        except OSError as error:
+            _faults.lose(error)
 
     def _may_stay(self, segment: Segment) -> bool:
         """Looks at the place of a segment. Raises `OSError` where charges must not go there."""
         now = time.monotonic()
         segment.look_at = now + LOOK_SECONDS
         self._tell()
-        lost = segment.lost
-        if lost is not None:
-            for _ in range(lost):
-                _faults.lose(FileNotFoundError(errno.ENOENT, "the segment was deleted or closed", str(segment.path)))
+        if not self._has_its_rows(segment):
             return False
-        segment.rows_seen = segment.rows
         if segment.free < self._reserve:
             segment.look_at = now
             raise OSError(errno.ENOSPC, f"less than {self._reserve >> 20} MiB are free", str(self.path))
@@ -166,32 +203,80 @@ class LedgerSink:
             spawn_sealing(self.path)
         return not full
 
+    def _has_its_rows(self, segment: Segment) -> bool:
+        """Counts the rows that a segment lost with its file. Raises `OSError` where its place refuses what it took."""
+        since = time.monotonic()
+        try:
+            lost = segment.lost
+            if lost is None:
+                segment.settle()
+                return True
+        except OSError as error:
+            self._give_up(segment, error)
+            raise self._failed(error, since) from None
+        _lose(lost, FileNotFoundError(errno.ENOENT, "the segment was deleted or closed", str(segment.path)))
+        return False
+
+    def _ask(self) -> None:
+        """What `_fit` asks from time to time, and what it says of it."""
+        segment = self._segment
+        with suppress(OSError):
+            if segment and not self._has_its_rows(segment):
+                self._segment = None
+        self._tell(segment)
+
+    def _give_up(self, segment: Segment, error: OSError) -> None:
+        """No more rows for a segment; what it has not got is counted now, or when its place can be asked for it."""
+        segment.refusal = error
+        self._doubted.append((segment, error))
+        if self._segment is segment:
+            self._segment = None
+        if error.errno not in AWAY:
+            self._account()
+
+    def _account(self) -> None:
+        doubted, self._doubted = self._doubted, []
+        for segment, error in doubted:
+            _lose(segment.newly_missing(), error)
+            segment.remove_if_empty()
+
     def _try(self, now: float) -> Segment:
         if self._failure is not None and now < self._retry_at:
-            raise self._failure
+            raise self._failure.with_traceback(None)
         try:
             prepare(self.path)
             segment = Segment(self.path)
         except OSError as error:
-            self._failure = error.with_traceback(None)
-            self._retry_at = now + RETRY_SECONDS
-            raise
+            raise self._failed(error, now) from None
         self._failure = None
+        self._account()
         return segment
+
+    def _failed(self, error: OSError, since: float) -> OSError:
+        """Leaves the place alone for a while."""
+        now = time.monotonic()
+        self._failure = error
+        self._retry_at = now + max(RETRY_SECONDS, RETRY_TIMES * (now - since))
+        return error
 
     def _abandon_torn(self, segment: Segment) -> None:
         """A full disk took part of a row: the segment ends here, so that the next row does not run into it."""
         self._segment = None
         raise OSError(errno.ENOSPC, "only a part of a row was taken", str(segment.path))
 
-    def _tell(self) -> None:
+    def _tell(self, segment: Segment | None = None) -> None:
         """Writes this process's counters into the ledger, where there is news, for `doctor` in another process."""
-        news = sum(_faults.totals().values())
-        if news == self._told or self._segment is None:
+        news, segment = sum(_faults.totals().values()), segment or self._segment
+        if news == self._told or segment is None:
             return
-        self._told = news
         with suppress(OSError):
-            write_report(self.path, self._segment.path.stem)
+            write_report(self.path, segment.path.stem)
+            self._told = news
+
+
+def _lose(rows: int, error: OSError) -> None:
+    for _ in range(rows):
+        _faults.lose(error)
 
 
 def _choice(name: str, given: str, choices: Sequence[str]) -> str:
@@ -236,4 +321,11 @@ def _after_fork() -> None:
         sink.forget()
 
 
+def _at_exit() -> None:
+    """A place that takes rows and refuses them later is asked before nobody is left who could say it."""
+    for sink in list(_sinks):
+        sink.close()
+
+
+atexit.register(_at_exit)
 os.register_at_fork(after_in_child=_after_fork)
