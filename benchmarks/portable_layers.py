@@ -36,7 +36,7 @@ from tests.ledger.engines._servers import postgres, postgres_programs
 from spanledger import Ledger
 from spanledger.ledger._files import scan
 from spanledger.ledger._load import load
-from spanledger.ledger._relation import Relation
+from spanledger.ledger._relation import Relation, portable
 from spanledger.ledger._seal import seal
 from spanledger.ledger._translate import over, translated
 
@@ -135,9 +135,9 @@ def outcome(layer: Callable[..., tuple[str, Any]], question: Question, ledger: L
     """Whether the engine of `ledger` gives the answer."""
     if layer is with_ibis and question.expression is None:
         return "cannot be said"
-    engine: Any = ledger._other
+    engine: Any = ledger._reader.other
     try:
-        relation = ledger._elsewhere(scan(ledger.path), engine)
+        relation = portable(engine.rows([file.path for file in scan(ledger.path).sealed]))
         found = engine.query(*layer(question, relation, engine, name)).to_pylist()[0]["a"]
     except Exception as error:  # noqa: BLE001 -- whatever it is, the layer has not carried the question
         return f"fails ({str(error).strip().splitlines()[-1][:60]})" if "-v" in sys.argv else "fails"

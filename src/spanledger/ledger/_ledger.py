@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from spanledger._types import COLUMNS
 from spanledger.errors import LedgerError
 from spanledger.ledger import _handling, _rolled, _sql
 from spanledger.ledger._condition import Condition
-from spanledger.ledger._damage import blamed, is_nameless
+from spanledger.ledger._damage import is_nameless
 from spanledger.ledger._expression import fields_of, parse
-from spanledger.ledger._facts import Facts
 from spanledger.ledger._fields import Field, dimensions, resolve, tags_of
-from spanledger.ledger._files import Files, scan
+from spanledger.ledger._files import Files
 from spanledger.ledger._health import Health, health
-from spanledger.ledger._locks import all_held
 from spanledger.ledger._overdue import Overdue
 from spanledger.ledger._period import ALWAYS, Period, When, duration, period
-from spanledger.ledger._relation import EXTRA, Piece, Relation, as_it_is_now, portable
-from spanledger.ledger._repeats import NO_REPEATS, Looker, Repeats
+from spanledger.ledger._reader import Reader, located
+from spanledger.ledger._relation import EXTRA, Piece, Relation
 from spanledger.ledger._result import Result
-from spanledger.ledger._rolling import refuse_lost_corrections
 from spanledger.ledger._room import with_room
 from spanledger.ledger._trace import Trace
-from spanledger.ledger._translate import translated
-from spanledger.ledger.engines import Engine, duckdb, engine_of
-from spanledger.ledger.engines.duckdb import PLAIN, Shape
+from spanledger.ledger.engines import Engine, engine_of
+from spanledger.ledger.engines.duckdb import MEMORY, DuckDB, Shape, every_row, in_force, is_out_of_memory
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,8 +34,6 @@ if TYPE_CHECKING:
     from spanledger.finops import Statement
     from spanledger.finops.plan import GivenPlan
     from spanledger.ledger._retain import Retained
-
-T = TypeVar("T")
 
 
 class Ledger:
@@ -62,14 +55,14 @@ class Ledger:
         self,
         path: str | os.PathLike[str],
         engine: str | Engine = "duckdb",
-        memory: str = duckdb.MEMORY,
+        memory: str = MEMORY,
         sealing: str | None = None,
     ) -> None:
-        self.path, self._source = _located(os.fspath(path))
-        self._engine = duckdb.DuckDB(memory=memory)
-        self._other = None if engine == "duckdb" else engine_of(engine) if isinstance(engine, str) else engine
-        self._repeats = Looker(self._engine)
-        self._overdue = Overdue(self.path, "off" if self._source else sealing)
+        place = located(os.fspath(path))
+        self.path = place.root
+        self._engine = DuckDB(memory=memory)
+        other = None if engine == "duckdb" else engine_of(engine) if isinstance(engine, str) else engine
+        self._reader = Reader(place, self._engine, other, Overdue(place.root, "off" if place.source else sealing))
 
     def cost(  # noqa: PLR0913 -- one question, its parts by name
         self,
@@ -94,19 +87,20 @@ class Ledger:
         within = period(since, until, last)
 
         def ask(relation: Relation) -> Result:
-            dialect = self._asked.dialect()
+            dialect = self._reader.asked.dialect()
             clause = condition.clause(within, dialect)
             sources = [
                 _sql.Source(f"({piece.history if history else piece.current}) AS charges", piece.currency)
                 for piece in relation.pieces
             ]
             sql = _sql.cost(sources, fields, clause, limit, dialect, weighted=bool(relation.rolled))
-            answer = (self._other.query if self._other else self._engine.answer)(sql, dialect.params)
+            other = self._reader.other
+            answer = (other.query if other else self._engine.answer)(sql, dialect.params)
             return _one_currency(Result(answer, "list_cost", _rolled.notes(relation.rolled)), fields)
 
         shape = Shape(tags=tags_of([*fields, *condition.fields.values()]), narrow=True)
         handling = _handling.refuse("history") if history else _handling.answer(fields, condition.fields.values())
-        return self._reading(ask, within, handling, shape)
+        return self._reader.over_relation(ask, within, handling, shape)
 
     def charges(  # noqa: PLR0913 -- one question, its parts by name
         self,
@@ -132,15 +126,15 @@ class Ledger:
         within = period(since, until, last)
 
         def ask(relation: Relation) -> Result:
-            dialect = self._asked.dialect()
+            dialect = self._reader.asked.dialect()
             clause = condition.clause(within, dialect)
             source = relation.history if history else relation.current
             sql = _sql.charges(f"({source}) AS charges", fields, clause, limit, dialect)
-            return Result(self._asked.query(sql, dialect.params))
+            return Result(self._reader.asked.query(sql, dialect.params))
 
         handling = _handling.chosen(rolled, {"refuse": _handling.refuse("charges"), "skip": _handling.skip})
         shape = Shape("extra" in names, tags_of([*fields, *condition.fields.values()]))
-        return self._reading(ask, within, handling, shape)
+        return self._reader.over_relation(ask, within, handling, shape)
 
     def trace(self, key: str) -> Trace:
         """The charges of one trace, or of one run of a workflow, and a tree of their cost. `key` is either's id.
@@ -185,10 +179,10 @@ class Ledger:
         def ask(relation: Relation) -> Result:
             if relation.rolled:
                 return self._over_sums(relation, within, query, params)
-            return Result(self._answered(relation, query, params))
+            return Result(self._reader.answered(relation, query, params))
 
         choices = {"refuse": _handling.refuse("sql"), "skip": _handling.skip, "include": _handling.include}
-        return self._reading(ask, within, _handling.chosen(rolled, choices))
+        return self._reader.over_relation(ask, within, _handling.chosen(rolled, choices))
 
     def retain(self, older_than: str | timedelta, *, by: str | Iterable[str] = (), drop: bool = False) -> Retained:
         """Replaces the charges of days that are wholly older than `older_than` (`400d`) by exact sums.
@@ -213,11 +207,11 @@ class Ledger:
         """
 
         def ask(files: Files) -> Result:
-            files = duckdb.in_force(self._engine, files)
+            files = in_force(self._engine, files)
             facts = self._engine.facts(file.path for file in files.sealed)
             return Result(_rolled.table(_rolled.in_period(files, facts, Period())))
 
-        return self._retried(ask)
+        return self._reader.over_files(ask)
 
     def allocate(self, plan: GivenPlan, period: str | tuple[Any, Any]) -> Statement:
         """Who owns the cost of a period by a plan: `ledger.allocate("plan.toml", "2026-11")`.
@@ -271,18 +265,18 @@ class Ledger:
         """The names of the tags that charges carry besides the columns of their own."""
 
         def ask(files: Files) -> list[str]:
-            files = duckdb.in_force(self._engine, files)
+            files = in_force(self._engine, files)
             facts = self._engine.facts(file.path for file in files.sealed)
             told = {tag for known in facts.values() for tag in known.tags or ()}
             unread = files._replace(sealed=tuple(file for file in files.sealed if facts[file.path].tags is None))
-            found = self._engine.rows(_sql.tag_names(f"({duckdb.every_row(unread)})"))
+            found = self._engine.rows(_sql.tag_names(f"({every_row(unread)})"))
             return sorted(told.union(tag for (tag,) in found))
 
-        return self._retried(ask)
+        return self._reader.over_files(ask)
 
     def health(self) -> Health:
         """Torn and corrupt lines by segment, and what processes reported to have lost."""
-        self._files(ALWAYS)
+        self._reader.files(ALWAYS)
         return health(self.path)
 
     def __repr__(self) -> str:
@@ -298,112 +292,11 @@ class Ledger:
         only = Piece(f"SELECT {columns} FROM ({relation.current}) AS kept", relation.history)
         kept = relation._replace(pieces=(only,))
         try:
-            return Result(self._answered(kept, query, params), notes=_rolled.notes(relation.rolled))
+            return Result(self._reader.answered(kept, query, params), notes=_rolled.notes(relation.rolled))
         except LedgerError as error:
-            if is_nameless(error) or duckdb.is_out_of_memory(error):
+            if is_nameless(error) or is_out_of_memory(error):
                 raise
             raise _handling.explained(error, relation.rolled, within) from error
-
-    def _answered(self, relation: Relation, query: str, params: Sequence[Any]) -> pa.Table:
-        """The answer to SQL over `charges` and, where no row is a sum, `history`."""
-        if self._other:
-            dialect = self._other.dialect()
-            return self._other.query(translated(query, params, relation, dialect), dialect.params)
-        self._engine.rows("DROP VIEW IF EXISTS history")
-        for name, rows in relation.named().items():
-            self._engine.rows(f"CREATE OR REPLACE TEMP VIEW {name} AS {rows}")
-        return self._engine.query(query, params)
-
-    def _reading(
-        self, ask: Callable[[Relation], T], within: Period, handling: _handling.Handling, shape: Shape = PLAIN
-    ) -> T:
-        """Asks over the relation of this moment's files."""
-
-        def over(files: Files) -> T:
-            files = duckdb.in_force(self._engine, files.within(within))
-            facts = self._engine.facts(file.path for file in files.sealed)
-            files, days = _handling.handled(files, _rolled.in_period(files, facts, within), within, handling)
-            answer = ask(self._relation(files, days, shape))
-            self._overdue.look(files)
-            return answer
-
-        return self._retried(over, within)
-
-    def _retried(self, ask: Callable[[Files], T], within: Period = ALWAYS) -> T:
-        """Asks over the files of this moment, and once more where a sealing process has replaced one meanwhile.
-
-        One that works off many segments would do so again and again: from the third time on it has to wait.
-        """
-        with ExitStack() as stack:
-            for tries in range(_TRIES):
-                if tries >= _PATIENCE:
-                    stack.enter_context(all_held(segment.path for segment in scan(self.path).open))
-                files = self._files(within)
-                try:
-                    return with_room(self.path, self._engine, partial(ask, files))
-                except (LedgerError, FileNotFoundError) as error:
-                    if scan(self.path) != files:
-                        continue
-                    if isinstance(error, LedgerError) and is_nameless(error):
-                        raise blamed(self._engine, error, [file.path for file in files.sealed]) from error
-                    raise
-            return ask(self._files(within))
-
-    def _files(self, within: Period) -> Files:
-        """The files of this moment; of a ledger elsewhere, those of the period are here by then."""
-        if self._source:
-            from spanledger.ledger._ship import fetch
-
-            fetch(self._source, self.path, within=within)
-        return scan(self.path)
-
-    @property
-    def _asked(self) -> Engine | duckdb.DuckDB:
-        return self._other or self._engine
-
-    def _relation(self, files: Files, days: _rolled.Days, shape: Shape) -> Relation:
-        if self._other:
-            return self._elsewhere(files, days, self._other)
-        repeats = self._repeats.look(files)
-        self._refuse_lost_corrections(files, days, repeats)
-        apart = not days  # rows that are sums have columns that charges do not have
-        settled = tuple(file for file in files.sealed if apart and file.path not in repeats.where)
-        rest = Files(files.open, tuple(file for file in files.sealed if file not in settled))
-        pieces = []
-        if settled:
-            pieces.append(self._piece(Files((), settled), shape, NO_REPEATS))
-        if not settled or rest.open or rest.sealed:
-            pieces.append(self._piece(rest, shape, repeats))
-        return Relation(tuple(pieces), days)
-
-    def _piece(self, files: Files, shape: Shape, repeats: Repeats) -> Piece:
-        facts = self._engine.facts(file.path for file in files.sealed)
-        rows = duckdb.every_row(files, shape, facts)
-        current = as_it_is_now(rows, duckdb.every_row(files), repeats)
-        return Piece(current, rows, _only_currency(files, facts.values()))
-
-    def _elsewhere(self, files: Files, days: _rolled.Days, other: Engine) -> Relation:
-        if not files.sealed:
-            msg = f"{self.path}: no sealed day to ask another engine about; run `spanledger seal` first"
-            raise LedgerError(msg)
-        if days:
-            sealed = files._replace(open=())
-            self._refuse_lost_corrections(sealed, days, self._repeats.look(sealed))
-        return portable(other.rows([file.path for file in files.sealed]))._replace(rolled=days)
-
-    def _refuse_lost_corrections(self, files: Files, days: _rolled.Days, repeats: Repeats) -> None:
-        if days and repeats.corrections:
-            refuse_lost_corrections(self._engine, duckdb.every_row(files), days)
-
-
-_TRIES: Final = 5
-_PATIENCE: Final = 2
-
-
-def _only_currency(files: Files, facts: Iterable[Facts]) -> str | None:
-    """The currency of every row, where the files say that there is one."""
-    found = {known.currency for known in facts}
-    return found.pop() if len(found) == 1 and not files.open else None
 
 
 def _quoted(text: str) -> str:
@@ -417,13 +310,3 @@ def _one_currency(costs: Result, by: Sequence[Field]) -> Result:
     if asked or len(set(costs.values("currency"))) > 1:
         return costs
     return costs.select([name for name in costs.columns if name != "currency"])
-
-
-def _located(address: str) -> tuple[Path, str | None]:
-    """The directory of a ledger, and where it was shipped to if it is a copy of what stands elsewhere."""
-    if "://" not in address:
-        return Path(address), None
-    from spanledger.ledger._ship import cache_of, shipped_at
-
-    shipped_at(address)
-    return cache_of(address), address

@@ -61,7 +61,7 @@ def test_every_engine_refuses_a_correction_of_what_was_rolled_up_since(asked, bo
     late = make_row(started_at="2026-11-02T09:00:00Z", corrects="gone", list_cost="5")
     segment(path, late)
     seal(path)
-    engine = asked["rolled"]._other
+    engine = asked["rolled"]._reader.other
     if isinstance(engine, Postgres):
         load(path, engine.address)
     for ledger in (Ledger(path), Ledger(path, engine)):
