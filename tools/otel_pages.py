@@ -13,7 +13,21 @@ from typing import Any, Final, NamedTuple
 
 from spanledger._settings import SETTINGS
 from spanledger.sinks._metric_names import ATTRIBUTES, DEFAULT_METRICS, METRICS, Metric
-from spanledger.sinks._otel_names import AROUND, COMPARED, DEFAULT_PROFILES, END, START, TAG_PREFIX, TAGS, VERSION, Name
+from spanledger.sinks._metric_names import PROFILES as METRIC_PROFILES
+from spanledger.sinks._metrics import DEFAULT_METRIC_TAGS
+from spanledger.sinks._otel_names import (
+    AROUND,
+    COMPARED,
+    DEFAULT_PROFILES,
+    END,
+    PROFILES,
+    START,
+    TAG_PREFIX,
+    TAGS,
+    VERSION,
+    Name,
+)
+from spanledger.sinks.otel import DEFAULT_SPAN_TAGS
 
 ROOT: Final = Path(__file__).parent.parent
 SUFFIXES: Final = {"s": "_seconds"}
@@ -210,12 +224,12 @@ def rules() -> str:
 
 
 def page() -> str:
-    """The reference page of OpenTelemetry names and settings."""
+    """The reference page of OpenTelemetry names."""
     return "\n".join(_page()) + "\n"
 
 
 def _page() -> Iterator[str]:
-    yield "# OpenTelemetry: attributes, metrics, settings"
+    yield "# OpenTelemetry: attributes and metrics"
     yield ""
     yield "Made from the tables in `spanledger.sinks._otel_names` and `spanledger.sinks._metric_names` by"
     yield f"`tools/otel_pages.py`. Version of the names: {VERSION}, compared on that day with"
@@ -223,7 +237,7 @@ def _page() -> Iterator[str]:
     yield ""
     yield "## Attributes of a call's span"
     yield ""
-    yield "A profile is a set of names; `profiles=[...]` or `SPANLEDGER_PROFILES` chooses. Names of `START` are there when"
+    yield 'A profile is a set of names; `profiles=[...]` or `SPANLEDGER_PROFILES` chooses. Names "at the start" are there when'
     yield "the span begins, so that a sampler sees them."
     yield ""
     yield from _table(("Attribute", "Value", "Profile", "By default"), _names())
@@ -256,6 +270,57 @@ def _settings_page() -> Iterator[str]:
     yield "`spanledger._settings` by `tools/otel_pages.py`."
     yield ""
     yield from _table(("Setting", "Environment variable", "Default", "What it does"), _settings())
+    yield ""
+    yield "## What None stands for"
+    yield ""
+    yield "What each of these names brings is in"
+    yield "[attributes and metrics](otel.md)."
+    yield ""
+    yield from _table(("Setting", "By default", "Others"), _choices())
+    yield ""
+    yield IN_THE_ENVIRONMENT
+
+
+def _choices() -> Iterable[tuple[str, ...]]:
+    for setting, known, default in (
+        ("profiles", PROFILES, DEFAULT_PROFILES),
+        ("metrics", METRIC_PROFILES, DEFAULT_METRICS),
+        ("span_tags", DEFAULT_SPAN_TAGS, DEFAULT_SPAN_TAGS),
+        ("metric_tags", DEFAULT_METRIC_TAGS, DEFAULT_METRIC_TAGS),
+    ):
+        others = [name for name in known if name not in default]
+        yield f"`{setting}`", _listed(default), _listed(others) if setting in {"profiles", "metrics"} else "any tag"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+IN_THE_ENVIRONMENT: Final = """## In the environment
+
+Names of a list have commas between them, pairs are `name=value` with commas between them, a switch is `1` or `0`. What cannot be
+read is an error that names the variable and what it takes, where `instrument` is called; under OpenTelemetry's agent it is logged,
+and the application runs unmetered. A variable that is empty is none. One whose name is misspelt is warned of, and `spanledger doctor`
+lists every variable `SPANLEDGER_...` that is no setting.
+
+```python
+import os
+
+import spanledger
+
+os.environ["SPANLEDGER_TAGS"] = "team=growth,environment=prod"
+os.environ["SPANLEDGER_SPAN_POLICY"] = "*=emit,anthropic=off"
+os.environ["SPANLEDGER_METRIC_TOP"] = "customer=20"
+os.environ["SPANLEDGER_THREADS"] = "1"
+spanledger.instrument(ledger="spend.ledger")
+print(spanledger.current_tags())
+```
+
+<!-- invisible-code-block: python
+assert spanledger.current_tags() == {"team": "growth", "environment": "prod"}
+for name in ("TAGS", "SPAN_POLICY", "METRIC_TOP", "THREADS"):
+    del os.environ[f"SPANLEDGER_{name}"]
+-->"""
 
 
 Rows = Iterable[tuple[str, ...]]
