@@ -54,7 +54,7 @@ docs: .venv/.dev  ## builds the documentation into site/
 examples: .venv/.dev  ## runs every example
 	@set -e; for example in examples/*.py; do echo "== $$example"; $(BIN)/python $$example; done
 
-bench: .venv/.dev  ## the cost of metering a call, beside the bare SDK
+bench: .venv/.dev  ## the cost of metering a call, beside the bare SDK, if ../shared has the harness
 	$(BIN)/python benchmarks/overhead.py
 
 replay: .venv/.dev  ## the real SDKs over all recorded traffic, as a page (20 minutes), if ../shared has it

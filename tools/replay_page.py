@@ -37,6 +37,8 @@ Result = Mapping[str, Any]
 
 def main(arguments: list[str]) -> None:
     """Runs the replay once a style, and writes the page."""
+    if arguments and not Path(arguments[0]).exists():
+        sys.exit(f"{arguments[0]}: the recorded traffic is not here: put the shared directory beside the repository")
     PAGE.write_text(page([replayed(style, arguments) for style in STYLES]))
 
 
