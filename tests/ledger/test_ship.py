@@ -61,14 +61,20 @@ KILLED = """
 import os, sys
 from fsspec.implementations.local import LocalFileSystem
 from spanledger import Ledger
-copy_whole = LocalFileSystem.get_file
-def copy_and_die(*asked, **options):
-    copy_whole(*asked, **options)
-    os.kill(os.getpid(), 9)
-LocalFileSystem.get_file = copy_and_die
+from spanledger.ledger._ship import ship
+def dying(copy_whole):
+    def copy_and_die(self, source, target, **options):
+        copy_whole(self, source, target, **options)
+        if target.endswith(".parquet"):
+            os.kill(os.getpid(), 9)
+    return copy_and_die
+LocalFileSystem.get_file = dying(LocalFileSystem.get_file)
+LocalFileSystem.put_file = dying(LocalFileSystem.put_file)
+if sys.argv[2:]:
+    ship(Ledger(sys.argv[2]).path, sys.argv[1])
 Ledger(sys.argv[1]).cost()
 """
-"""Asks a ledger elsewhere, and is killed with a file of it half brought here."""
+"""Ships a ledger, or asks one elsewhere, and is killed when the first sealed file is copied and has no name yet."""
 
 
 def test_what_a_killed_question_had_half_brought_here_goes_with_the_next(
@@ -85,6 +91,19 @@ def test_what_a_killed_question_had_half_brought_here_goes_with_the_next(
     ship(ledger.path, str(elsewhere))
     assert Ledger(f"file://{elsewhere}").cost(since="2026-11-24").rows() == []
     assert not [path for path in copies.rglob("*") if path.is_file() and b"acme" in path.read_bytes()]
+
+
+def test_what_a_killed_shipment_leaves_there_goes_with_the_next(ledger, write_segment, row, tmp_path, run_python):
+    elsewhere = tmp_path / "warehouse"
+    write_segment([row(customer="acme")])
+    seal(ledger.path)
+    assert run_python(KILLED, str(elsewhere), str(ledger.path)).returncode == -signal.SIGKILL
+    assert [path for path in elsewhere.rglob("*") if path.is_file() and b"acme" in path.read_bytes()]
+    assert not list(elsewhere.glob("charges/*/*"))
+    forget(ledger.path, "customer", "acme")
+    assert ship(ledger.path, str(elsewhere)).files == 1
+    assert not [path for path in elsewhere.rglob("*") if path.is_file() and b"acme" in path.read_bytes()]
+    assert [path for path in elsewhere.iterdir() if path.name.startswith(".")] == []
 
 
 def test_a_person_forgotten_here_is_forgotten_there_with_the_next_shipment(ledger, write_segment, row, tmp_path):

@@ -25,11 +25,11 @@ def send(root: Path, destination: str) -> int:
     if not segments:
         return 0
     filesystem, base = place_of(destination)
-    copy_new(filesystem, root / "meta.json", f"{base}/meta.json")
+    copy_new(filesystem, root / "meta.json", base, "meta.json")
     sent = 0
     for segment in segments:
         with held(segment.path) as mine:
-            sent += mine and _move(filesystem, segment.path, f"{base}/{OPEN}/{segment.path.name}")
+            sent += mine and _move(filesystem, segment.path, base)
     return sent
 
 
@@ -53,10 +53,10 @@ def seal_there(address: str) -> Sealing:
     return done
 
 
-def _move(filesystem: Any, path: Path, target: str) -> bool:
+def _move(filesystem: Any, path: Path, base: str) -> bool:
     """Whether there was anything in it; an empty one just goes."""
     filled = path.stat().st_size > 0
     if filled:
-        copy(filesystem, path, target)
+        copy(filesystem, path, base, f"{OPEN}/{path.name}")
     path.unlink()
     return filled

@@ -13,9 +13,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from spanledger._ids import uuid7
 from spanledger.errors import LedgerError, MissingExtraError
 from spanledger.ledger._files import OPEN, SEALED, Files, Sealed, day_of, scan
+from spanledger.ledger._locks import sync
 from spanledger.ledger._period import ALWAYS, Period
 from spanledger.ledger._workspace import remove_abandoned, workspace
 from spanledger.ledger.engines.duckdb import DuckDB
@@ -40,12 +40,12 @@ def ship(root: Path, destination: str, options: dict[str, Any] | None = None) ->
     sealed = [file.path for file in scan(root).sealed]
     facts = database.facts(sealed)
     sizes = sizes_at(filesystem, base)
-    copy_new(filesystem, root / "meta.json", f"{base}/meta.json")
+    copy_new(filesystem, root / "meta.json", base, "meta.json")
     files = sent = 0
     for path in sealed:
         name = _name(root, path)
         if sizes.get(name) != path.stat().st_size:
-            copy(filesystem, path, f"{base}/{name}")
+            copy(filesystem, path, base, name)
             files, sent = files + 1, sent + path.stat().st_size
     gone = [name for path in sealed for name in _replaced(root, path, facts[path].replaces) if name in sizes]
     for name in gone:
@@ -149,22 +149,30 @@ def _replaced(root: Path, path: Path, names: tuple[str, ...]) -> Iterator[str]:
     return (_name(root, path.with_name(name)) for name in names)
 
 
-def copy_new(filesystem: Any, path: Path, target: str) -> None:
+def copy_new(filesystem: Any, path: Path, base: str, name: str) -> None:
     """Copies a file that is not there yet."""
-    if path.exists() and not filesystem.exists(target):
-        copy(filesystem, path, target)
+    if path.exists() and not filesystem.exists(f"{base}/{name}"):
+        copy(filesystem, path, base, name)
 
 
-def copy(filesystem: Any, path: Path, target: str) -> None:
-    """Copies under a hidden name and renames; an object store shows an object when it is whole, and only then."""
-    beside = f"{target.rsplit('/', 1)[0]}/.{uuid7()}.tmp"
+def copy(filesystem: Any, path: Path, base: str, name: str) -> None:
+    """Copies a file to `base`, such that under its name it is there whole or not at all."""
+    target = f"{base}/{name}"
     try:
         filesystem.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
         if filesystem.protocol in ("file", ("file", "local")):
-            filesystem.put_file(str(path), beside)
-            filesystem.mv(beside, target)
-        else:
+            _copy_beside(filesystem, path, Path(base), Path(target))
+        else:  # an object store shows an object when it is whole, and only then
             filesystem.put_file(str(path), target)
     except OSError as error:
         msg = f"ship: {path} could not be copied to {target}: {error}"
         raise LedgerError(msg) from error
+
+
+def _copy_beside(filesystem: Any, path: Path, root: Path, target: Path) -> None:
+    """What a kill leaves of a copy lies in the workspace of the ledger there: the next shipment erases it."""
+    with workspace(root) as scratch:
+        filesystem.put_file(str(path), str(beside := scratch / path.name))
+        sync(beside)
+        beside.rename(target)
+        sync(target.parent)
