@@ -117,6 +117,12 @@ def money_text(femtos: int) -> str:
     return f"{digits[:-PLACES] or 0}.{digits[-PLACES:]}".rstrip("0").rstrip(".")
 
 
+def femtos_of(text: str) -> int:
+    """The amount in 1e-15 that `money_text` wrote. Takes no notice of the precision of decimals in force here."""
+    whole, _, part = text.partition(".")
+    return int(whole + (part + "0" * PLACES)[:PLACES])
+
+
 def quantity_json(quantity: int | Decimal) -> int | str:
     """A quantity as it stands in a row: an integer where it is one, else decimal text."""
     if isinstance(quantity, int):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from decimal import Context, localcontext
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from tests.sinks.conftest import FINISHED
 
 from spanledger._types import Charge
+from spanledger._units import femtos_of, money_text
 from spanledger.sinks._metric_names import METRICS
 from spanledger.sinks._metrics import MOST_SERIES, OTHER, Top, Totals, observations
 from spanledger.sinks.otel import OTel
@@ -104,7 +106,7 @@ def test_no_sum_ever_goes_down_and_none_is_lost(spending, most):
     before: dict = {}
     for customer, femtos in spending:
         known = {"provider_name": "openai", "operation": "chat", "cost_status": "exact"}
-        totals.add({**known, "customer": customer, "effective_cost": f"{femtos}E-15"})
+        totals.add({**known, "customer": customer, "effective_cost": money_text(femtos)})
         now = {tuple(sorted(point.attributes.items())): point.value for point in observations(COST, totals)}
         assert all(now[key] >= value for key, value in before.items())
         before = now
@@ -170,6 +172,25 @@ def test_health_is_reported(telemetry, sink_of, charge):
     sink_of(health=lambda: {"faults": 2, "lost": 1}).book(charge())
     assert [point.value for point in telemetry.points("spanledger.faults")] == [2]
     assert [point.value for point in telemetry.points("spanledger.lost")] == [1]
+
+
+def test_the_precision_of_decimals_in_force_where_metrics_are_collected_changes_no_cost(telemetry, sink_of, charge):
+    sink_of().book(charge(effective_cost="1.123456789012345"))
+    with localcontext(Context(prec=3)):
+        (point,) = telemetry.points("spanledger.cost")
+    assert point.value == 1.123456789012345
+
+
+@given(st.integers(min_value=-(10**30), max_value=10**30))
+def test_an_amount_is_read_as_it_was_written(femtos):
+    assert femtos_of(money_text(femtos)) == femtos
+
+
+@pytest.mark.parametrize("tags", [{}, {"tags": None}])
+def test_a_tag_without_a_value_is_no_attribute(telemetry, sink_of, charge, tags):
+    sink_of().book(charge(team="", **tags))
+    (point,) = telemetry.points("spanledger.charges")
+    assert "team" not in point.attributes
 
 
 def test_without_a_provider_nothing_is_kept(charge):

@@ -22,7 +22,7 @@ from opentelemetry.metrics import _internal as _api
 
 from spanledger._seen import Recent
 from spanledger._types import Charge, Row
-from spanledger._units import FEMTO, UNITS
+from spanledger._units import FEMTO, UNITS, femtos_of
 from spanledger.errors import ConfigurationError
 from spanledger.sinks._metric_names import ATTRIBUTES, CALL, DEFAULT_METRICS, METRICS, MODALITIES, PROFILES, Metric
 from spanledger.sinks._otel_names import SCHEMA_URL
@@ -187,7 +187,7 @@ os.register_at_fork(after_in_child=_restart_all)
 
 def _femtos(row: Row) -> int | None:
     amount = row.get("effective_cost") or row.get("list_cost")
-    return int(Decimal(amount).scaleb(15)) if amount is not None and row.get("currency", "USD") == "USD" else None
+    return femtos_of(amount) if amount is not None and row.get("currency", "USD") == "USD" else None
 
 
 class Source(NamedTuple):
