@@ -37,19 +37,8 @@ OTHER: Final = "other"
 SURE: Final = ("exact", "not_billed")
 """The cost statuses of charges that nothing corrects while the process that booked them runs."""
 
-KEY: Final = (
-    "provider_name",
-    "operation",
-    "request_model",
-    "response_model",
-    "server_address",
-    "error_type",
-    "cost_status",
-    "usage_source",
-)
-
-COLUMNS: Final = tuple(name for name in CALL if name != "server_port")
-"""What histograms of calls are told apart by, the port apart, which is no column."""
+KEY: Final = (*(name for name in CALL if name != "server_port"), "cost_status", "usage_source")
+"""What calls are told apart by, besides tags, and the port, which is no column."""
 
 NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -75,8 +64,8 @@ class Totals:
         self._unsure: Recent[Series] = Recent(4_000)
         _forked(self)
 
-    def add(self, row: Row) -> None:
-        """Counts one charge; of one that corrects another, what it adds to that one."""
+    def add(self, row: Row) -> Key:
+        """Counts one charge; of one that corrects another, what it adds to that one. Returns its values of `KEY`."""
         get = row.get
         femtos = _femtos(row)
         counted = _counted(row, femtos)
@@ -92,6 +81,7 @@ class Totals:
             series = self._admit(key)
         for what, quantity in counted.items():
             series[what] = series.get(what, 0) + quantity
+        return key[: len(KEY)]
 
     def _tag_values(self, row: Row, femtos: int | None) -> Iterable[str | None]:
         rest = row.get("tags") or NONE
@@ -284,15 +274,14 @@ class Instruments:
 
     def _record(self, charge: Charge, context: Context) -> None:
         row = charge.row
-        self._totals.add(row)
-        for record, read, attributes in self._records((charge.server_port, *map(row.get, COLUMNS))):
+        for record, read, attributes in self._records(charge.server_port, self._totals.add(row)):
             amount = read(row)
             if amount is not None:
                 record(amount, attributes, context)
 
-    def _records_of(self, values: tuple[Any, ...]) -> list[tuple[Record, Read, dict[str, Any]]]:
+    def _records_of(self, port: int | None, key: Key) -> list[tuple[Record, Read, dict[str, Any]]]:
         """What the histograms are told of a call with these values, with the attributes ready made."""
-        known = dict(zip(("server_port", *COLUMNS), values, strict=True))
+        known = {"server_port": port, **dict(zip(KEY, key, strict=True))}
         return [
             (histogram.record, read, {**_named(metric.by, known), **extra})
             for metric, histogram in self._histograms
