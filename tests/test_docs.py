@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from spanledger import Ledger
+from spanledger import Ledger, finops
+from spanledger.finops import caching, chains, coverage, indicators, seats, unit_costs
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -46,3 +47,34 @@ def test_every_question_to_a_ledger_is_in_its_reference_with_what_it_takes(name:
     listed = {word.strip() for word in called.removeprefix(f"{name}(").rstrip(")").split(",")} - {""}
     taken = set(inspect.signature(getattr(Ledger, name)).parameters) - {"self", "question"}
     assert listed == taken
+
+
+FINANCE = {
+    "allocate": finops.allocate,
+    "close": finops.close,
+    "corrections": finops.corrections,
+    "split": finops.split,
+    "Plan.load": finops.Plan.load,
+    "Plan.from_dict": finops.Plan.from_dict,
+    "Rules.load": finops.Rules.load,
+    "Rules.from_dict": finops.Rules.from_dict,
+    "coverage.coverage": coverage.coverage,
+    "coverage.failures": coverage.failures,
+    "coverage.difference": coverage.difference,
+    "coverage.gains": coverage.gains,
+    "unit_costs.unit_costs": unit_costs.unit_costs,
+    "unit_costs.margin": unit_costs.margin,
+    "chains.runs": chains.runs,
+    "chains.waste": chains.waste,
+    "caching.cache": caching.cache,
+    "indicators.indicators": indicators.indicators,
+    "seats.read": seats.read,
+    "seats.charges": seats.charges,
+    "seats.pooled": seats.pooled,
+}
+
+
+@pytest.mark.parametrize("name", FINANCE)
+def test_every_question_of_finance_is_in_its_reference_with_what_it_takes(name: str) -> None:
+    page = (ROOT / "docs" / "reference" / "allocation.md").read_text()
+    assert f"`{name}({', '.join(inspect.signature(FINANCE[name]).parameters)})`" in page
