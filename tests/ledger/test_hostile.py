@@ -16,6 +16,7 @@ from spanledger.ledger._compact import compact
 from spanledger.ledger._forget import forget
 from spanledger.ledger._retain import Plan, retain
 from spanledger.ledger._seal import seal
+from spanledger.ledger._thrift import read_struct, write_struct
 from spanledger.ledger._verify import verify
 
 LATER = date(2027, 1, 1)
@@ -56,6 +57,22 @@ def with_another_footer(content, chance):
     return content
 
 
+def with_other_places(content, chance):
+    """Columns that the footer says lie where others do, or nowhere; its end stays where it is."""
+    size = int.from_bytes(content[-8:-4], "little")
+    footer = read_struct(bytes(content[-8 - size : -8]))
+    for group in footer[4].value.each:
+        columns = [column[3].value for column in group[1].value.each]
+        for column in chance.sample(columns, 8):
+            column[9] = column[9]._replace(value=chance.choice([*places(columns), -1, 0, 2**62]))
+    forged = write_struct(footer)
+    return content[: -8 - size] + forged + len(forged).to_bytes(4, "little") + b"PAR1"
+
+
+def places(columns):
+    return [column[9].value for column in columns]
+
+
 def cut(content, chance):
     return content[: chance.randrange(len(content))]
 
@@ -74,7 +91,7 @@ def refusal(ask, ledger):
     return ""
 
 
-@pytest.mark.parametrize("damage", [overwritten, with_another_footer, cut, spliced])
+@pytest.mark.parametrize("damage", [overwritten, with_another_footer, with_other_places, cut, spliced])
 def test_a_damaged_file_gives_a_result_or_an_error_that_names_it(sound, damage, tmp_path):
     chance = random.Random(5)  # noqa: S311 -- reproducible damage
     refused = []

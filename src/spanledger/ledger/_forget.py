@@ -136,8 +136,9 @@ def _left(database: DuckDB, root: Path, field: str, value: str) -> int:
 
 
 def _naming(database: DuckDB, path: Path, field: str, value: str) -> Iterator[object]:
-    query = f"SELECT charge_id FROM {parquet([path])} WHERE {_names(database, path, field, value)}"
-    return iter(database.rows(query))
+    with named(database, [path]):
+        query = f"SELECT charge_id FROM {parquet([path])} WHERE {_names(database, path, field, value)}"
+        return iter(database.rows(query))
 
 
 def _rolled_up_without(database: DuckDB, root: Path, field: str) -> list[str]:

@@ -14,6 +14,7 @@ from spanledger._schema import Column, Instant, Integer, Millis, MoneyMap, Quant
 from spanledger._types import COLUMNS
 from spanledger.ledger._facts import Facts
 from spanledger.ledger._rolled import Rolled
+from spanledger.ledger._sharing import share
 from spanledger.ledger.engines.duckdb import NARROW, TAG_COLUMN, DuckDB, literal, open_rows, parquet
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def write_ordered(database: DuckDB, rows: str, path: Path, facts: Facts) -> None
         for batch in batches:
             writer.write_batch(batch)
         writer.add_key_value_metadata(facts.footer())
+    share(path)
 
 
 def layout_of(database: DuckDB, rows: str) -> Layout:
