@@ -86,6 +86,28 @@ def test_amounts_take_64_bits_in_a_file_where_all_fit_and_none_is_ever_rounded(l
     assert merged["list_cost"] == "FIXED_LEN_BYTE_ARRAY"
 
 
+def test_durations_are_decimals_in_a_file_where_all_fit_and_come_back_as_they_were(ledger, write_segment, row):
+    fine, finer = [0.001, 1499.207, 3_600_000.123], [0.1 + 0.2, 812.5]
+    write_segment([row(duration_ms=one, time_to_first_chunk_ms=None) for one in fine])
+    write_segment([row(duration_ms=one, time_to_first_chunk_ms=1.5) for one in finer])
+    shown = ["duration_ms", "time_to_first_chunk_ms"]
+    before = ledger.charges(columns=shown)
+    seal(ledger.path)
+    assert sorted((kinds["duration_ms"], kinds["time_to_first_chunk_ms"]) for kinds in kinds_of(ledger)) == [
+        ("DOUBLE", "INT64"),
+        ("INT64", "INT64"),
+    ]
+    for _ in range(2):
+        found = ledger.charges(columns=shown)
+        assert found.rows() == before.rows()
+        assert found.to_arrow().schema == before.to_arrow().schema
+        (middle,) = ledger.sql("SELECT quantile_cont(duration_ms, 0.5) AS ms FROM charges").rows()
+        assert middle == {"ms": 812.5}
+        assert compact(ledger.path, today=date(2026, 12, 1)) in {2, 0}
+    (merged,) = kinds_of(ledger)
+    assert (merged["duration_ms"], merged["time_to_first_chunk_ms"]) == ("DOUBLE", "INT64")
+
+
 def test_tags_of_few_values_have_a_column_that_questions_read_instead_of_the_map(ledger, write_segment, row):
     write_segment([row(tags={"plan": "pro", "Plan": "other", "it's": "x"}), row(tags={"plan": "free"}), row()])
     write_segment([row(started_at="2026-11-24T10:00:00Z")])

@@ -41,14 +41,19 @@ _COSTS: Final = ("contracted_cost", "effective_cost")
 _IDS: Final = frozenset(
     f"{name}_id" for name in ("call", "response", "trace", "span", "parent_span", "workflow", "session")
 ) | {"corrects"}
-_ENCODINGS: Final = {Instant: "DELTA_BINARY_PACKED", Integer: "DELTA_BINARY_PACKED", Millis: "PLAIN"}
+_ENCODINGS: Final = {Instant: "DELTA_BINARY_PACKED", Integer: "DELTA_BINARY_PACKED"}
+_STORED: Final[Mapping[type, str]] = {**NARROW, Millis: "DECIMAL(18, 3)"}
+"""What a column is in a file where that holds every value of it exactly: half the bits, and faster to read."""
+
 _LEAVES: Final = {
     TextList: ("list.element",),
     **dict.fromkeys((TextMap, MoneyMap, QuantityMap), ("key_value.key", "key_value.value")),
 }
+DICTIONARY_LEVEL: Final = 6
+"""Of zstd, for what has a dictionary. The rest has Arrow's own, 1: a higher one makes ids larger."""
+
 _FORM: Final[Mapping[str, Any]] = {
     "compression": "zstd",
-    "compression_level": 1,  # a higher level makes ids larger and the rest hardly smaller
     "data_page_version": "1.0",  # compresses the levels of maps as well, which are a byte a row otherwise
     "store_decimal_as_integer": True,
     "store_schema": False,
@@ -151,8 +156,8 @@ def facts_of(database: DuckDB, rows: str, columns: Collection[str]) -> Facts:
 
 
 def _narrow(database: DuckDB, rows: str, types: Mapping[str, str]) -> dict[str, str]:
-    """The columns whose amounts all fit in 64 bits, with the type that they then have."""
-    narrow = {column.name: NARROW[type(column)] for column in _wide(types)}
+    """The columns whose values all fit in a narrower type, with that."""
+    narrow = {column.name: _STORED[type(column)] for column in _wide(types)}
     fits = [
         f"coalesce(bool_and(TRY_CAST({name} AS {sql}) IS NOT DISTINCT FROM {name}), true)"
         for name, sql in narrow.items()
@@ -164,9 +169,9 @@ def _narrow(database: DuckDB, rows: str, types: Mapping[str, str]) -> dict[str, 
 
 
 def _wide(types: Mapping[str, str]) -> Iterator[Column[Any]]:
-    """The columns of amounts that these rows have, in the type of the ledger."""
+    """The columns that these rows have in the type of the ledger where there is a narrower one."""
     for column in COLUMNS:
-        if type(column) in NARROW and types.get(column.name, "").replace(" ", "") == column.sql.replace(" ", ""):
+        if type(column) in _STORED and types.get(column.name, "").replace(" ", "") == column.sql.replace(" ", ""):
             yield column
 
 
@@ -188,17 +193,23 @@ def _may_name_a_column(key: str) -> bool:
 
 def _encodings(schema: pa.Schema) -> dict[str, Any]:
     """What Parquet calls it: a dictionary for whatever repeats, and for the rest what its kind takes least space in."""
-    chosen = {column.name: encoding for column in COLUMNS if (encoding := _encoding(column))}
-    kinds = {column.name: _LEAVES.get(type(column), ()) for column in COLUMNS}
+    columns = [column for column in COLUMNS if column.name in schema.names]
+    chosen = {column.name: encoding for column in columns if (encoding := _encoding(column, schema))}
+    kinds = {column.name: _LEAVES.get(type(column), ()) for column in columns}
     given = [name for name in schema.names if name not in chosen]
     leaves = [f"{name}.{leaf}" for name in given for leaf in kinds.get(name, ())]
     return {
         "use_dictionary": given + leaves,
-        "column_encoding": {name: chosen[name] for name in schema.names if name in chosen},
+        "column_encoding": chosen,
+        "compression_level": dict.fromkeys(given + leaves, DICTIONARY_LEVEL),
     }
 
 
-def _encoding(column: Column[Any]) -> str | None:
+def _encoding(column: Column[Any], schema: pa.Schema) -> str | None:
+    import pyarrow as pa
+
+    if isinstance(column, Millis):
+        return "DELTA_BINARY_PACKED" if pa.types.is_decimal(schema.field(column.name).type) else "PLAIN"
     if column.name == "charge_id":
         return "DELTA_BYTE_ARRAY"  # ids of one moment begin alike
     if column.name in _IDS and isinstance(column, Text):

@@ -38,6 +38,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
         make_row(started_at="2026-11-02T10:00:01Z", team="core", finish_reasons=["length"], status="aborted", **traced),
         make_row(started_at="2026-11-03T10:00:01Z", billed_model="gpt-5-mini", tags={"step": "plan/search"}, **traced),
         make_row(started_at="2026-11-04T10:00:01Z", usage={"input": 5, "cache_read": 7}, costs={"input": "0.1"}),
+        make_row(started_at="2026-11-05T10:00:01Z", duration_ms=0.0001, time_to_first_chunk_ms=1499.207),
         make_row(
             started_at="2026-10-04T10:00:01Z", currency="EUR", tags={"zone": "eu"}, feature="f", input_tokens=None
         ),

@@ -54,7 +54,7 @@ _LENIENT: Final = "ignore_errors=true, format='newline_delimited'"
 TAG_COLUMN: Final = "tag_"
 """What the columns of sealed files begin with that are copies of tags. Names of the ledger's own never do."""
 
-NARROW: Final = {
+NARROW: Final[Mapping[type, str]] = {
     Money: "DECIMAL(18, 15)",
     MoneyMap: "MAP(VARCHAR, DECIMAL(18, 15))",
     QuantityMap: "MAP(VARCHAR, DECIMAL(18, 9))",

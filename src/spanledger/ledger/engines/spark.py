@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,8 +30,10 @@ _KINDS: Final = {
     _schema.QuantityMap: "MAP<STRING, DECIMAL(28, 9)>",
     _schema.TextList: "ARRAY<STRING>",
 }
-_SCHEMA: Final = ", ".join(f"{column.name} {_KINDS[type(column)]}" for column in COLUMNS)
-"""The columns of a charge, whatever columns and widths a file has: Spark need not open every file to find out."""
+_MILLIS: Final = [column.name for column in COLUMNS if isinstance(column, _schema.Millis)]
+_EVERY: Final = [
+    f"CAST({column.name} AS DOUBLE) AS {column.name}" if column.name in _MILLIS else column.name for column in COLUMNS
+]
 _LOSS: Final = "spark.sql.decimalOperations.allowPrecisionLoss"
 
 
@@ -85,8 +88,11 @@ class Spark:
 
     def rows(self, paths: Sequence[Path]) -> str:
         """A SELECT over a temporary view of the files, as Spark itself reads Parquet."""
-        files = self.session.read.schema(_SCHEMA).parquet(*map(str, paths))
-        files.createOrReplaceTempView("sealed_charges")
+        parts = [
+            self.session.read.schema(_as_stored(decimals)).parquet(*map(str, files)).selectExpr(*_EVERY)
+            for decimals, files in _by_decimals(paths).items()
+        ]
+        reduce(lambda one, other: one.unionAll(other), parts).createOrReplaceTempView("sealed_charges")
         return "SELECT * FROM sealed_charges"
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> pa.Table:
@@ -111,6 +117,25 @@ class Spark:
             builder = SparkSession.builder.config("spark.sql.session.timeZone", "UTC").appName("spanledger")
             self._session = (builder.master(self._master) if self._master else builder).getOrCreate()
         return self._session
+
+
+def _as_stored(decimals: frozenset[str]) -> str:
+    """The columns of a charge, whatever columns and widths a file has, of which these are decimals."""
+    kinds = {**{column.name: _KINDS[type(column)] for column in COLUMNS}, **dict.fromkeys(decimals, "DECIMAL(18, 3)")}
+    return ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+
+
+def _by_decimals(paths: Sequence[Path]) -> Mapping[frozenset[str], list[Path]]:
+    """The files by which durations are decimals in them: Spark takes no decimal for a float, nor the reverse."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found: dict[frozenset[str], list[Path]] = {}
+    for path in paths:
+        fields = {field.name: field.type for field in pq.read_schema(path)}
+        decimals = frozenset(name for name in _MILLIS if name in fields and pa.types.is_decimal(fields[name]))
+        found.setdefault(decimals, []).append(path)
+    return found
 
 
 @contextmanager
