@@ -1,4 +1,4 @@
-"""One file an engine: each runs the same questions and passes the same suite (`tests/ledger/test_engines.py`).
+"""One file an engine: each runs the same questions and passes the same suite (`tests/ledger/engines`).
 
 An engine that is not in this process reads the sealed half, which is plain Parquet. To add one: a `Dialect` that writes
 what the engine writes differently, and an `Engine` that lists the files and runs a query.
