@@ -175,6 +175,14 @@ def test_the_setting_prices_names_a_file(tmp_path):
 WRONG = [
     ('[[price]]\nmodel = "x"\nprovider = "openai"\ninputs = "1"', "price 1: inputs is no unit: did you mean input?"),
     ('[[price]]\nmodel = "x"\nprovider = "openai"', "price 1: no rate"),
+    (
+        '[[price]]\nmodel = "x"\nprovider = "openai"\ninput = "1"\nwhen = { teir = "flex" }',
+        "price 1: when: teir is no dimension: did you mean tier?",
+    ),
+    (
+        '[[price]]\nmodel = "x"\nprovider = "openai"\ninput = "1"\nwhen = { service_tier = "flex" }',
+        "price 1: when: service_tier is no dimension: did you mean tier?",
+    ),
     ('[[price]]\nmodel = "x"\ninput = "1"', "price 1: provider is missing"),
     ('[[price]]\nmodel = "x"\nprovider = "openai"\ninput = "-1"', "price 1: input is '-1'"),
     ('[[price]]\nmodel = "x"\nprovider = "openai"\ninput = "1"\nvalid_from = "soon"', "price 1: valid_from is 'soon'"),
@@ -223,6 +231,11 @@ def test_another_currency_has_its_rate_and_day():
 def test_a_rate_that_is_none_is_refused(rate):
     with pytest.raises(ConfigurationError, match="the rate of EUR"):
         prices.Rates({"EUR": {"2026-11-16": rate}})
+
+
+def test_a_day_of_a_rate_that_is_none_is_named():
+    with pytest.raises(ConfigurationError, match=r"a rate's day is '16\.11\.2026': write a day such as 2026-11-16"):
+        prices.Rates({"EUR": {"16.11.2026": "0.86"}})
 
 
 def test_a_day_before_the_first_rate_has_none():

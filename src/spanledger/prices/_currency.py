@@ -48,7 +48,11 @@ class Rates:
 
 
 def _day(day: str | date) -> date:
-    return date.fromisoformat(day) if isinstance(day, str) else day
+    try:
+        return date.fromisoformat(day) if isinstance(day, str) else day
+    except ValueError:
+        msg = f"a rate's day is {day!r}: write a day such as 2026-11-16"
+        raise ConfigurationError(msg) from None
 
 
 def _rate(currency: str, rate: object) -> Decimal:

@@ -14,12 +14,14 @@ from typing import Any, Final
 from spanledger._types import Priced
 from spanledger._units import UNITS
 from spanledger.errors import ConfigurationError
-from spanledger.prices._book import CONTRACT, EVER, USER, Row, instant
+from spanledger.prices._book import CONTRACT, EVER, HOURS, USER, Row, instant
+from spanledger.prices._context import DIMENSION
 from spanledger.prices._identity import platform_of
 from spanledger.prices._period import number
 
 RATE: Final = re.compile(r"^\d+(\.\d+)?(/[1-9]\d*)?$")
 ANY: Final = "*"
+DIMENSIONS: Final = tuple(dict.fromkeys((*DIMENSION.values(), "provisioned", HOURS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def row_of(fields: Mapping[str, Any], where: str, layer: int = USER) -> tuple[Ro
     left = dict(fields)
     model, provider = _text(left, "model", where), _text(left, "provider", where)
     names = tuple(str(name) for name in left.pop("names", ()))
-    when = {str(name): str(value) for name, value in left.pop("when", {}).items()}
+    when = {_dimension(str(name), where): str(value) for name, value in left.pop("when", {}).items()}
     above = left.pop("above", 0)
     start, end = _period(left, where)
     source = str(left.pop("source", "yours"))
@@ -170,6 +172,15 @@ def _day(value: Any, name: str, default: int, where: str) -> int:
     except (ValueError, AttributeError):
         msg = f"{where}: {name} is {value!r}: write a day such as 2026-12-01"
         raise ConfigurationError(msg) from None
+
+
+def _dimension(name: str, where: str) -> str:
+    """A dimension of prices: a row for one that no call has would never apply."""
+    if name in DIMENSIONS:
+        return name
+    near = DIMENSION.get(name) or next(iter(difflib.get_close_matches(name, DIMENSIONS, 1)), None)
+    msg = f"{where}: when: {name} is no dimension: {f'did you mean {near}?' if near else ', '.join(DIMENSIONS)}"
+    raise ConfigurationError(msg)
 
 
 def _rate(unit: str, rate: Any, where: str) -> str:
