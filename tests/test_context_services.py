@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 
 import spanledger
-from spanledger import _propagation, asgi, celery, wsgi
+from spanledger import _faults, _propagation, asgi, celery, wsgi
 from spanledger._propagation import HEADER, LONGEST_HEADER, decode, encode
 from spanledger._tags import Scope, scope
 from spanledger.errors import ConfigurationError
@@ -109,6 +109,15 @@ def test_what_does_not_fit_is_left_out() -> None:
 def test_a_hostile_header_is_read_in_peace(text: str) -> None:
     with spanledger.extract({HEADER: text, "traceparent": text}):
         assert scope().run is None
+
+
+@pytest.mark.parametrize(("headers", "faults"), [(None, 0), ("spanledger: team=a", 1), (7, 1), ([("a",)], 1)])
+def test_headers_that_are_none_are_as_if_there_were_none(headers: Any, faults: int) -> None:
+    _faults.reset()
+    with spanledger.tag(team="growth"), spanledger.extract(headers):
+        assert spanledger.current_tags() == {"team": "growth"}
+    assert sum(_faults.counts.values()) == faults
+    _faults.reset()
 
 
 async def test_asgi() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, MutableMapping
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote
 
@@ -17,6 +18,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context, get_current, set_value
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from spanledger import _faults
 from spanledger._tags import ALIASES, KEY, Scope, attached, scope
 from spanledger._types import OWNERS
 from spanledger._workflow import Run
@@ -32,6 +34,8 @@ MOST: Final = 64
 NAME: Final = re.compile(r"\.?[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 TRACE: Final = re.compile(r"([0-9a-f]{32})-([0-9a-f]{16})")
 TRACES: Final = TraceContextTextMapPropagator()
+
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 Headers = TypeVar("Headers", bound=MutableMapping[str, Any])
 
@@ -56,9 +60,9 @@ def inject(headers: Headers, *, tags: Iterable[str] = OWNERS) -> Headers:
 def extract(headers: Any, *, tags: Iterable[str] = OWNERS) -> AbstractContextManager[None]:
     """A context manager: calls inside are for whom the headers of an incoming request say.
 
-    `headers` is a mapping or pairs, of text or bytes, names in any case. Only tags that `tags` names are taken, by
-    default the owners: name fewer where the request comes from somebody who must not choose them. Whatever the headers
-    hold, this does not raise.
+    `headers` is a mapping or pairs, of text or bytes, names in any case, or `None`. Only tags that `tags` names are
+    taken, by default the owners: name fewer where the request comes from somebody who must not choose them. Whatever
+    the headers are or hold, this does not raise.
     """
     return attached(context_of(headers, names_of(tags)))
 
@@ -88,8 +92,11 @@ def _plain(tags: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in tags.items() if not name.startswith(".")}
 
 
-def _lowered(headers: Any) -> dict[str, str]:
-    """The headers that matter, by their name in lower case."""
+@_faults.guarded("read headers", NO_HEADERS)
+def _lowered(headers: Any) -> Mapping[str, str]:
+    """The headers that matter, by their name in lower case; a message may have none."""
+    if headers is None:
+        return NO_HEADERS
     pairs = headers.items() if hasattr(headers, "items") else headers
     known = {_text(name).lower(): _text(value) for name, value in pairs}
     return {name: known[name] for name in (HEADER, TRACEPARENT, "tracestate") if name in known}
