@@ -32,6 +32,13 @@ with suppress(ImportError):  # the environments of older SDKs have no Hypothesis
 
 WORLD = "_world"
 
+with suppress(ImportError):  # the environments of single suites do without it
+    from hypothesis import HealthCheck, settings
+
+    # How long an example takes says how busy the machine is, and nothing about what is tested.
+    settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("unhurried")
+
 
 def open_world(namespace: dict[str, Any]) -> None:
     """A directory of its own, and a provider server to which the SDKs come by themselves."""

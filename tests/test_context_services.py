@@ -20,7 +20,7 @@ from opentelemetry import trace
 import spanledger
 from spanledger import _faults, _propagation, asgi, celery, wsgi
 from spanledger._propagation import HEADER, LONGEST_HEADER, decode, encode
-from spanledger._tags import Scope, scope
+from spanledger._tags import Scope, clean, scope
 from spanledger.errors import ConfigurationError
 
 
@@ -85,7 +85,8 @@ NAMES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True).filte
 
 
 @given(st.dictionaries(NAMES, st.text(st.characters(exclude_categories=["Cs"]), max_size=60), max_size=12))
-def test_a_header_says_what_it_was_given(tags: dict[str, str]) -> None:
+def test_a_header_says_what_it_was_given(given: dict[str, str]) -> None:
+    tags = clean(given)
     text = encode(Scope(tags), None)
     assert len(text) <= LONGEST_HEADER
     assert text.isascii()
@@ -260,3 +261,21 @@ def test_a_broken_task_request_harms_nobody() -> None:
     celery._end(task_id="1")
     assert whose()[0] == {}
     assert _propagation.decode("") == {}
+
+
+@pytest.mark.parametrize("headers", [None, 7, [("spanledger",)], [None], {"spanledger": None}])
+def test_what_are_no_headers_name_nobody(headers: Any) -> None:
+    with spanledger.tag(team="growth"), spanledger.extract(headers):
+        assert scope().tags == {"team": "growth"}
+
+
+def test_control_characters_of_a_header_are_written_out_as_those_of_a_tag_are() -> None:
+    with spanledger.extract({HEADER: "customer=a%00b%0Ac"}):
+        assert scope().tags == {"customer": "a\\x00b\\nc"}
+
+
+def test_a_name_of_a_workflow_is_text_wherever_it_goes() -> None:
+    with spanledger.workflow(7) as run:  # type: ignore[arg-type]  # what an application without types may do
+        assert decode(spanledger.inject({})[HEADER])[".workflow"] == run.workflow == "7"
+    with spanledger.workflow("x" * 1000) as run:
+        assert len(run.workflow) == 256

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import threading
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
@@ -182,3 +184,77 @@ async def test_an_async_generator_is_thrown_into_and_closed_as_before() -> None:
     assert await steps.athrow(ValueError()) == ("caught", {"team": "inner"})
     await steps.aclose()
     assert ended == [{"team": "inner"}]
+
+
+class Detached:
+    """An object of the application's that cannot say what it is any more, as those of an ORM after their session."""
+
+    def __str__(self) -> str:
+        msg = "detached"
+        raise RuntimeError(msg)
+
+
+def test_a_value_that_has_no_text_leaves_its_tag_out_and_the_application_alone() -> None:
+    with tag(team="growth", customer=Detached()):
+        assert current_tags() == {"team": "growth"}
+    with spanledger.workflow("agent", customer=Detached()), spanledger.tool("search", customer=Detached()):
+        assert "customer" not in current_tags()
+    charge = spanledger.meter("pinecone.query", cost="1", customer=Detached())
+    assert charge.customer is None
+    assert _faults.counts["evaluate a tag: RuntimeError"] == 4
+
+
+def test_a_builtin_that_does_not_tell_its_parameters_gets_the_first_argument() -> None:
+    @tag(customer=str)
+    def work(number: int) -> tuple[int, dict[str, str]]:
+        return number, current_tags()
+
+    assert work(7) == (7, {"customer": "7"})
+
+
+SHARED = {
+    "tag": lambda: tag(team="growth"),
+    "workflow": lambda: spanledger.workflow("agent", team="growth"),
+    "tool": lambda: spanledger.tool("search", team="growth"),
+}
+
+
+@pytest.mark.parametrize("make", SHARED.values(), ids=SHARED)
+def test_threads_that_share_one_object_leave_their_own_block(make: Any) -> None:
+    shared, found = make(), []
+    first_in, second_in, first_out = (threading.Event() for _ in range(3))
+
+    def first() -> None:
+        with shared:
+            first_in.set()
+            second_in.wait(10)
+        found.append(current_tags())
+        first_out.set()
+
+    def second() -> None:
+        first_in.wait(10)
+        with shared:
+            second_in.set()
+            first_out.wait(10)
+        found.append(current_tags())
+
+    threads = [threading.Thread(target=work) for work in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [{}, {}]
+
+
+@pytest.mark.parametrize("make", SHARED.values(), ids=SHARED)
+async def test_tasks_that_share_one_object_leave_their_own_block(make: Any) -> None:
+    shared = make()
+
+    async def work(here: asyncio.Event, there: asyncio.Event) -> dict[str, str]:
+        async with shared:
+            here.set()
+            await there.wait()
+        return current_tags()
+
+    one, other = asyncio.Event(), asyncio.Event()
+    assert await asyncio.gather(work(one, other), work(other, one)) == [{}, {}]

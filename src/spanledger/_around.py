@@ -11,7 +11,7 @@ from opentelemetry.context import Context, attach
 from opentelemetry.trace import NonRecordingSpan, Span, StatusCode, get_current_span, set_span_in_context
 
 from spanledger import _faults
-from spanledger._tags import clean, entering, evaluator, restore
+from spanledger._tags import Entered, clean, entering, evaluator, restore
 from spanledger._types import Row
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -89,7 +89,7 @@ class Around(Generic[Given]):
             raise TypeError(msg)
         self._row = {**row, "name": str(row["name"])}
         self._tags = tags
-        self._open: list[tuple[Any, Context, Begun]] = []
+        self._entered: Entered[tuple[Any, Context, Begun]] = Entered()
 
     def _enter(self, tags: Mapping[str, str]) -> tuple[Context, Span, Given]:
         """The context that is in force inside, its span, and what `with ... as` gives."""
@@ -98,11 +98,11 @@ class Around(Generic[Given]):
     def __enter__(self) -> Given:
         started = time.perf_counter_ns()
         context, span, given = self._enter(clean(self._tags))
-        self._open.append((attach(context), context, Begun(self._row, span, started)))
+        self._entered.put(context, (attach(context), context, Begun(self._row, span, started)))
         return given
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        token, context, begun = self._open.pop()
+        token, context, begun = self._entered.take()
         restore(token, context)
         conclude(begun, error)
 

@@ -43,7 +43,7 @@ def meter(
     `cost_reason` says why. Where nothing is instrumented the charge is made and kept nowhere.
     """
     at_ns = time.time_ns()
-    provider, _, operation = str(name).partition(".")
+    provider, _, operation = (_tags.clean({"name": name}).get("name") or METERED).partition(".")
     row: Row = {
         "charge_id": uuid7(at_ns),
         "started_at": instant(at_ns),

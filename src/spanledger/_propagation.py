@@ -19,7 +19,7 @@ from opentelemetry.context import Context, get_current, set_value
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from spanledger import _faults
-from spanledger._tags import ALIASES, KEY, Scope, attached, scope
+from spanledger._tags import ALIASES, KEY, Scope, attached, scope, short
 from spanledger._types import OWNERS
 from spanledger._workflow import Run
 from spanledger.errors import ConfigurationError
@@ -129,7 +129,7 @@ def decode(text: str) -> dict[str, str]:
         name, equals, value = pair.strip().partition("=")
         plain = _unquoted(value)
         if equals and plain is not None and NAME.fullmatch(name) and len(plain) <= LONGEST_VALUE:
-            found[ALIASES.get(name, name)] = plain
+            found[ALIASES.get(name, name)] = short(plain)
     return found
 
 

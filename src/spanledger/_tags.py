@@ -10,7 +10,7 @@ import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 
 import wrapt
 from opentelemetry.context import Context, attach, create_key, detach, get_current, set_value
@@ -66,18 +66,24 @@ LONGEST: Final = 256
 
 
 def clean(tags: Mapping[str, Any]) -> dict[str, str]:
-    """Tags as text under their column's name; `None` means no tag, and so does a function that nobody calls."""
+    """Tags as text under their column's name; `None` means no tag, and so does what has no text."""
     return {
-        ALIASES.get(name, name): short(str(value))
+        ALIASES.get(name, name): short(text)
         for name, value in tags.items()
-        if value is not None and not (callable(value) and _uncalled(name))
+        if (text := value if value.__class__ is str else _text_of(name, value)) is not None
     }
 
 
-def _uncalled(name: str) -> bool:
-    """Counts a function given where there are no arguments to call it with; as text it would be its address."""
-    _faults.record("evaluate a tag", TypeError(f"{name} is a function, which only @tag on a function can call"))
-    return True
+@_faults.guarded("evaluate a tag")
+def _text_of(name: str, value: Any) -> str | None:
+    """The text of an object of the application's: its `__str__` may fail, as where it asks a database that is gone.
+
+    A function stands where there are no arguments to call it with; as text it would be its address.
+    """
+    if callable(value):
+        msg = f"{name} is a function, which only @tag on a function can call"
+        raise TypeError(msg)
+    return None if value is None else str(value)
 
 
 def short(text: str) -> str:
@@ -124,6 +130,22 @@ def attached(context: Context) -> Iterator[None]:
         restore(token, context)
 
 
+class Entered(Generic[T]):
+    """What a context manager has to undo. Threads and tasks may share one, so each finds its own by its context."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, T] = {}
+
+    def put(self, context: Context, undo: T) -> None:
+        """Keeps what undoes the entering of a context, which is in force now and nowhere else."""
+        self._open[id(context)] = undo
+
+    def take(self) -> T:
+        """What is to be undone here; where the context in force is none of these, what was entered last."""
+        here = self._open.pop(id(get_current()), None)
+        return self._open.popitem()[1] if here is None else here
+
+
 class tag:  # noqa: N801 -- read as a verb: `with tag(team="growth")`, `@tag(feature="summarize")`
     """Says who the calls made inside are for. A context manager, and a decorator of any kind of function.
 
@@ -136,15 +158,15 @@ class tag:  # noqa: N801 -- read as a verb: `with tag(team="growth")`, `@tag(fea
 
     def __init__(self, **tags: Any) -> None:
         self._tags = tags
-        self._tokens: list[Any] = []
+        self._entered: Entered[tuple[Any, Context]] = Entered()
 
     def __enter__(self) -> tag:
         context = within(clean(self._tags))
-        self._tokens.append((attach(context), context))
+        self._entered.put(context, (attach(context), context))
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        restore(*self._tokens.pop())
+        restore(*self._entered.take())
 
     async def __aenter__(self) -> tag:
         return self.__enter__()
@@ -183,7 +205,7 @@ def _bind(signature: inspect.Signature, args: Arguments, kwargs: Mapping[str, An
 
 def _picker(value: Callable[..., Any]) -> Callable[[Mapping[str, Any]], Any]:
     """Calls `value` with the arguments that it names; one parameter of another name gets the first argument."""
-    names = list(inspect.signature(value).parameters)
+    names = _parameters_of(value)
 
     def pick(arguments: Mapping[str, Any]) -> Any:
         if len(names) == 1 and names[0] not in arguments:
@@ -191,6 +213,14 @@ def _picker(value: Callable[..., Any]) -> Callable[[Mapping[str, Any]], Any]:
         return value(*(arguments[name] for name in names))
 
     return _faults.guarded("evaluate a tag")(pick)
+
+
+def _parameters_of(value: Callable[..., Any]) -> list[str]:
+    """The names of parameters; a builtin such as `str` need not tell them, and has one."""
+    try:
+        return list(inspect.signature(value).parameters)
+    except ValueError:
+        return [""]
 
 
 Leave = Callable[["BaseException | None"], None]
