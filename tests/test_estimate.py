@@ -316,7 +316,7 @@ def test_a_message_without_end_is_cut_and_noted() -> None:
 @pytest.fixture
 def vocabulary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(_vocabulary, "ready", {})
-    monkeypatch.setattr(_vocabulary, "_begun", set())
+    monkeypatch.setattr(_vocabulary, "_begun", {})
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     return tmp_path
 

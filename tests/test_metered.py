@@ -1,6 +1,8 @@
 """`spanledger.meter`: costs that no model call makes, priced as given or from the book."""
 
-from decimal import Decimal
+import copy
+import pickle
+from decimal import Decimal, FloatOperation, Inexact, Rounded, localcontext
 
 import pytest
 
@@ -73,3 +75,45 @@ def test_a_metered_cost_counts_in_its_workflow():
         spanledger.meter("tool.search", cost="0.25")
         spanledger.meter("tool.search", cost="0.50")
     assert run.cost == Decimal("0.75")
+
+
+def test_a_cost_in_another_currency_is_in_no_sum_of_dollars():
+    with capture_charges() as charges, spanledger.workflow("agent") as run:
+        spanledger.meter("tool.search", cost="0.25")
+        spanledger.meter("tool.search", cost="3", currency="eur")
+    assert [(charge.list_cost, charge.currency) for charge in charges] == [(Decimal("0.25"), "USD"), (3, "EUR")]
+    assert (run.cost, run.charges, run.unpriced) == (Decimal("0.25"), 2, 1)
+
+
+@pytest.fixture
+def coarse():
+    """The arithmetic of an application that counts with four digits, and wants to know of every rounding."""
+    with localcontext() as context:
+        context.prec = 4
+        context.traps[Inexact] = context.traps[Rounded] = context.traps[FloatOperation] = True
+        yield
+
+
+@pytest.mark.usefixtures("coarse", "book")
+def test_how_an_application_rounds_changes_no_amount():
+    with capture_charges() as charges, spanledger.workflow("agent") as run:
+        spanledger.meter("tool.search", quantity="12345.678", cost="1234.56789")
+        spanledger.meter("pinecone.query", quantity="1234567.5", unit="read_units")
+    assert [dict(charge.usage) for charge in charges] == [
+        {"requests": Decimal("12345.678")},
+        {"read_units": Decimal("1234567.5")},
+    ]
+    assert [str(charge.list_cost) for charge in charges] == ["1234.56789", "19.75308"]
+    assert str(run.cost) == "1254.32097"
+
+
+@pytest.mark.usefixtures("coarse")
+@pytest.mark.parametrize(("stated", "kept"), [("0.123456789", "0.123456789"), (1.5e-7, "1.5E-7")])
+def test_nor_the_cost_that_a_provider_states(stated, kept):
+    body = {"model": "gpt-5", "usage": {"prompt_tokens": 1, "completion_tokens": 1, "cost": stated}}
+    assert str(spanledger.price(body, provider="openrouter", api="chat.completions").provider_cost) == kept
+
+
+def test_a_charge_is_copied_and_sent_to_another_process_whole():
+    charge = spanledger.meter("tool.search", cost="0.25")
+    assert pickle.loads(pickle.dumps(charge)) == copy.deepcopy(charge) == copy.copy(charge) == charge  # noqa: S301 -- ours

@@ -39,6 +39,8 @@ def meter(
         currency: of `cost`, ISO 4217.
         tags: owners and tags of this charge alone.
 
+    A cost in another currency than US dollars is in no sum of a workflow: `Run.unpriced` counts it.
+
     Never raises: a quantity or a cost that cannot be read makes a charge whose `cost_status` is `unknown` and whose
     `cost_reason` says why. Where nothing is instrumented the charge is made and kept nowhere.
     """
@@ -56,7 +58,7 @@ def meter(
         write_tags(row, _tags.current_tags(), _tags.clean(tags))
     priced = _guarded(row, Given(quantity, unit, cost, currency, at_ns))
     write_money(row, priced)
-    return _meter.book_row(row, priced.list_cost)
+    return _meter.book_row(row, priced.list_cost if priced.currency == "USD" else None)
 
 
 class Given(NamedTuple):
@@ -84,7 +86,7 @@ def _priced(row: Row, given: Given) -> Priced:
     row["usage_source"] = "reported"
     if given.cost is not None:
         femtos = round(Fraction(_exact("cost", given.cost)) * FEMTO)
-        return Priced("exact", femtos, {given.unit: femtos}, currency=given.currency, price_ref="meter")
+        return Priced("exact", femtos, {given.unit: femtos}, currency=given.currency.upper(), price_ref="meter")
     return prices.rate(
         usage,
         provider_name=row["provider_name"],
@@ -100,7 +102,7 @@ def _exact(name: str, given: Amount) -> Decimal:
         number = Decimal(repr(given) if isinstance(given, float) else given)
     except (InvalidOperation, TypeError, ValueError):
         number = Decimal("NaN")
-    if isinstance(given, bool) or not number.is_finite() or abs(number) > LARGEST:
+    if isinstance(given, bool) or not number.is_finite() or number.copy_abs() > LARGEST:
         msg = f"{name} is {given!r}, which is no number: write it as an integer or as decimal text"
         raise ValueError(msg)
     return number

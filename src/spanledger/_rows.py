@@ -12,13 +12,16 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from spanledger._types import OWNERS, Priced, Row, Usage
-from spanledger._units import MEMBERS, money_text, quantity_json
+from spanledger._units import EXACT, MEMBERS, PLACES, money_text, quantity_json
 
 LONGEST: Final = 256
 """Names that a provider or an application chose are cut at this length."""
 
 LARGEST_COST: Final = 10**12
 """A provider's own statement of a cost above this is no cost."""
+
+SMALLEST_COST: Final = Decimal(1).scaleb(-PLACES)
+"""To a multiple of this it is rounded."""
 
 _totals: Final[dict[tuple[str, ...], list[tuple[str, list[str]]]]] = {}
 MOST_USAGES: Final = 1024
@@ -153,5 +156,5 @@ def write_provider_cost(row: Row, stated: str | None) -> None:
     except InvalidOperation:
         return
     if amount.is_finite() and 0 <= amount < LARGEST_COST:
-        row["provider_cost"] = format(amount.quantize(Decimal("1e-15")).normalize(), "f")
+        row["provider_cost"] = format(amount.quantize(SMALLEST_COST, context=EXACT).normalize(EXACT), "f")
         row["cost_source"] = "provider"

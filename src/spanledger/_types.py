@@ -163,6 +163,10 @@ class Charge:
         msg = f"a charge is immutable: cannot set {name}"
         raise AttributeError(msg)
 
+    def __reduce__(self) -> tuple[type[Charge], tuple[Row, int | None]]:
+        """A copy, or one in another process, is made of the row."""
+        return Charge, (self.row, self.server_port)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Charge) and self.row == other.row
 

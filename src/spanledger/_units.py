@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Final, NamedTuple
 
 PLACES: Final = 15
 
 FEMTO: Final = 10**PLACES
 """Amounts are integers of 1e-15 of a currency unit: exact for every published price of a single token."""
+
+EXACT: Final = Context(prec=100, traps=[])
+"""Arithmetic of decimals that rounds nothing: the context in force is the application's, which may keep few digits."""
 
 
 class Unit(NamedTuple):
@@ -127,4 +130,4 @@ def quantity_json(quantity: int | Decimal) -> int | str:
     """A quantity as it stands in a row: an integer where it is one, else decimal text."""
     if isinstance(quantity, int):
         return quantity
-    return int(quantity) if quantity == quantity.to_integral_value() else format(quantity.normalize(), "f")
+    return int(quantity) if quantity == quantity.to_integral_value() else format(quantity.normalize(EXACT), "f")

@@ -45,8 +45,8 @@ VOCABULARIES: Final = {
 }
 
 ready: Final[dict[str, Counter]] = {}
-_begun: Final[set[str]] = set()
-_beginning: Final = threading.Lock()
+_begun: Final[dict[str, object]] = {}
+"""What stands for the caller that came first, in the place of a lock, which a fork could leave locked in the child."""
 
 
 def counter(family: str) -> Counter | None:
@@ -58,10 +58,9 @@ def counter(family: str) -> Counter | None:
 
 
 def _begin(family: str) -> None:
-    with _beginning:
-        if family in _begun:
-            return
-        _begun.add(family)
+    caller = object()
+    if _begun.setdefault(family, caller) is not caller:
+        return
     if importlib.util.find_spec("tiktoken") is not None:
         threading.Thread(target=_load, args=(family,), name="spanledger-vocabulary", daemon=True).start()
 

@@ -14,7 +14,7 @@ from opentelemetry.trace import Span
 from spanledger import _ids
 from spanledger._around import Around, current, opened
 from spanledger._tags import scope, short, within
-from spanledger._units import FEMTO
+from spanledger._units import money_text
 
 
 class Run:
@@ -70,7 +70,7 @@ class Run:
     @property
     def cost(self) -> Decimal:
         """The list cost of the charges so far, in US dollars, without those that `unpriced` counts."""
-        return Decimal(sum(amount for amount in list(self._amounts) if amount is not None)) / FEMTO
+        return Decimal(money_text(sum(amount for amount in list(self._amounts) if amount is not None)))
 
     @property
     def charges(self) -> int:
@@ -79,7 +79,7 @@ class Run:
 
     @property
     def unpriced(self) -> int:
-        """How many of them have no price."""
+        """How many of them have no price in US dollars."""
         return sum(amount is None for amount in list(self._amounts))
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -20,7 +20,7 @@ from spanledger.errors import SpanledgerError
 from spanledger.providers.spans import SpanFacts
 from spanledger.sinks.ledger import LedgerSink
 
-ERROR: int = 2
+ERROR: Final = 2
 """`STATUS_CODE_ERROR`."""
 
 
@@ -176,7 +176,7 @@ def _value(tagged: Mapping[str, Any]) -> Any:
     return next((tagged[kind] for kind in ("stringValue", "doubleValue", "boolValue") if kind in tagged), None)
 
 
-LONGEST_NUMBER: int = 20
+LONGEST_NUMBER: Final = 20
 """Digits of the largest time or count that OTLP can hold."""
 
 

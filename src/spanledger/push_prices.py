@@ -13,7 +13,7 @@ import orjson
 
 from spanledger import prices
 from spanledger._types import Usage
-from spanledger._units import FEMTO
+from spanledger._units import money_text
 from spanledger.errors import SpanledgerError
 
 MILLION: Final = 10**6
@@ -65,7 +65,7 @@ def _costs(model: Model) -> list[dict[str, Any]]:
     found = []
     for unit, (kind, token) in PHOENIX.items():
         amount = _per_million(model, unit)
-        if amount is not None:
+        if amount is not None:  # a float, as Phoenix's schema has it: it is what Phoenix shows, and no amount of ours
             found.append({"tokenType": token, "kind": kind, "costPerMillionTokens": float(amount)})
     return found
 
@@ -81,7 +81,7 @@ def _per_million(model: Model, unit: str) -> Decimal | None:
     )
     if priced.list_cost is None or priced.status not in {"exact", "estimated"} or priced.currency != "USD":
         return None
-    return Decimal(priced.list_cost) / FEMTO
+    return Decimal(money_text(priced.list_cost))
 
 
 def models_of(ledger: str) -> list[Model]:

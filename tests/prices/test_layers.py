@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
@@ -190,6 +191,15 @@ WRONG = [
     ('[[contract]]\ndiscount = "much"', "contract 1: discount is 'much': write a part of one as text"),
     ('[[contract]]\ndiscount = "0.1"\nreason = "x"', "contract 1: no such field: reason"),
     ('[[contract]]\nrates = {input = "1"}', "contract 1: rates are for certain models"),
+    ('[[contract]]\ndiscount = "0.1"\nmodels = "gpt-5"', "contract 1: models is 'gpt-5': write a list"),
+    ('[[contract]]\ndiscount = "0.1"\nexcludes = ["web_serach"]', "web_serach is no unit: did you mean web_search?"),
+    ('[[contract]]\ndiscount = "0.1"\nrates = "1"', "contract 1: rates is '1': write a table"),
+    (
+        '[[price]]\nmodel = "x"\nprovider = "openai"\ninput = "1"\nnames = "xyz"',
+        "price 1: names is 'xyz': write a list",
+    ),
+    ('[[price]]\nmodel = "x"\nprovider = "openai"\ninput = "1"\nabove = "many"', "price 1: above is 'many'"),
+    ('[[price]]\nmodel = "x"\nprovider = "openai"\ninput = "1"\nwhen = "flex"', "price 1: when is 'flex'"),
     ("[[prices]]", "no such table: prices"),
     ("[[price", "not TOML"),
 ]
@@ -219,6 +229,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 def test_money_as_a_float_is_refused():
     with pytest.raises(ConfigurationError, match="write the price as text"):
         prices.add("x", provider="openai", input=2.5)
+    with pytest.raises(ConfigurationError, match="write a part of one as text"):
+        prices.contract("2026", provider="openai", discount=0.12)
 
 
 def test_another_currency_has_its_rate_and_day():
@@ -227,7 +239,7 @@ def test_another_currency_has_its_rate_and_day():
     assert str(converted) == "3.0247 EUR (at 0.8642 of 2026-11-16)"
 
 
-@pytest.mark.parametrize("rate", [0.86, "0", "-1"])
+@pytest.mark.parametrize("rate", [0.86, "0", "-1", "0,86", "nan", "inf"])
 def test_a_rate_that_is_none_is_refused(rate):
     with pytest.raises(ConfigurationError, match="the rate of EUR"):
         prices.Rates({"EUR": {"2026-11-16": rate}})
@@ -241,3 +253,37 @@ def test_a_day_of_a_rate_that_is_none_is_named():
 def test_a_day_before_the_first_rate_has_none():
     with pytest.raises(ConfigurationError, match="no rate of USD to EUR"):
         prices.Rates({"EUR": {"2026-11-17": "0.86"}}).convert(Decimal(1), "EUR", price().started_at)
+
+
+def test_a_day_of_a_rate_that_is_none_is_named():
+    with pytest.raises(ConfigurationError, match="a rate's day is 'soon'"):
+        prices.Rates({"EUR": {"soon": "0.86"}})
+
+
+def test_an_amount_in_another_currency_is_not_rounded():
+    amount, rate = Decimal("123456789.123456789012345"), Decimal("0.864213")
+    exact = prices.Rates({"EUR": {"2026-11-16": rate}}).convert(amount, "EUR", None).amount
+    assert exact == Fraction(amount) * Fraction(rate)
+
+
+def test_contracts_of_one_name_have_their_own_rates():
+    for provider, model, rate in (("openai", "gpt-5", "1"), ("anthropic", "claude-opus-5-5", "3")):
+        prices.contract("2026", provider=provider, models=[model], rates={"input": rate, "output": rate})
+    spanledger.price({"model": "gpt-5", "choices": [], "usage": {"prompt_tokens": 1}}, provider="openai", at=AT)
+    assert price().contracted_cost == Decimal("3.4")
+
+
+def test_a_file_that_has_changed_replaces_what_it_said_before(tmp_path):
+    path = tmp_path / "prices.toml"
+    path.write_text(
+        '[[contract]]\nname = "2026"\nprovider = "anthropic"\ndiscount = "0.1"\n'
+        '[[price]]\nmodel = "ours"\nprovider = "anthropic"\nnames = ["claude-opus-5-5"]\ninput = "1"\noutput = "1"\n'
+        '[models]\nprod = "ours"\n[assume.anthropic]\naccount = "emea"\n'
+    )
+    prices.load(path)
+    assert (price().billed_model, price("prod").contracted_cost) == ("ours", Decimal("1.08"))
+    path.write_text('[[contract]]\nname = "2026"\nprovider = "anthropic"\ndiscount = "0.2"\n')
+    prices.load(path)
+    assert (price().billed_model, price().contracted_cost) == ("claude-opus-5-5", Decimal("4.88"))
+    assert price("prod").cost_status == "unknown"
+    assert not prices.ENGINE.layers.facts

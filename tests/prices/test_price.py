@@ -332,3 +332,8 @@ def test_a_refusal_before_any_output_is_billed_by_its_category(category, at, cos
 def test_a_refusal_after_output_is_billed_as_any_other():
     body = {**message(), "stop_reason": "refusal", "stop_details": {"category": "cyber"}}
     assert spanledger.price(body, provider="anthropic", at=AT).list_cost == Decimal("0.08")
+
+
+def test_a_start_that_is_no_moment_is_refused():
+    with pytest.raises(ConfigurationError, match="at is 'yesterday': write 2026"):
+        spanledger.price(chat(1, 1), provider="openai", at="yesterday")

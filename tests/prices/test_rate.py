@@ -6,6 +6,9 @@ import pytest
 
 from spanledger import prices
 from spanledger._types import Priced, Usage
+from spanledger.prices._book import USER, Row
+from spanledger.prices._calculate import Band, Plan, evaluate
+from spanledger.prices._engine import MOST_PERIODS, Engine
 
 NOVEMBER = 1_795_000_000 * 10**9
 
@@ -91,3 +94,26 @@ def test_each_part_is_priced_at_the_model_that_served_it():
         "input@claude-opus-5-5": 4 * 10**12,
         "output@claude-opus-5-5": 2 * 10**11,
     }
+
+
+def test_whoever_finds_a_rate_that_another_thread_has_just_learned_finds_its_doubt():
+    """The rate of a unit that is priced as another one is learned while others price by the same band."""
+
+    class Rates(dict):
+        def __setitem__(self, unit, rate):
+            assert unit in band.ids
+            assert unit in band.doubts
+            super().__setitem__(unit, rate)
+
+    band = Band(0, Rates(input=1), {}, {"input": "a"}, {}, "")
+    assert evaluate(Plan("m", (band,)), Usage({"cache_write_5m": 2}), "1").status == "estimated"
+    assert band.rates["cache_write"] == 1
+
+
+def test_plans_of_past_hours_are_let_go():
+    engine = Engine()
+    names = ("deepseek", "deepseek-flash", None)
+    engine.layers.add_row(Row("deepseek", "deepseek-flash", {"input": "1"}, {"utc": "01:00-04:00"}, layer=USER))
+    for hour in range(24 * 60):
+        engine.rate(Usage({"input": 1}), names, {}, NOVEMBER + hour * 3600 * 10**9)
+    assert len(next(iter(engine._plans.values()))) == MOST_PERIODS

@@ -122,9 +122,18 @@ def test_what_a_warm_cache_would_have_cost():
     assert alternative.priced.costs["input"] == 2000 * 2 * 10**9
 
 
-@pytest.mark.parametrize(
-    "choice", [{"processing": "slow"}, {"cache_hit_rate": "1.2"}, {"cache_hit_rate": 0.5}, {"cache_hit_rate": "half"}]
-)
+CHOICES = [
+    {"processing": "slow"},
+    *({"cache_hit_rate": rate} for rate in ("1.2", 0.5, "most", "nan")),
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
 def test_a_choice_that_is_none_is_refused(choice):
     with pytest.raises(ConfigurationError, match=next(iter(choice))):
         list(prices.what_if([charge()], **choice))
+
+
+def test_a_day_that_is_none_is_refused():
+    with pytest.raises(ConfigurationError, match="as_of is 'soon': write a day"):
+        list(prices.reprice([charge()], as_of="soon"))

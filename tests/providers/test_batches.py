@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import anthropic
 import openai
@@ -268,3 +269,13 @@ def test_of_a_file_with_other_lines_only_the_first_is_decoded(canned, client, ch
     else:
         assert client.files.content("file-training").content == content
     assert (len(decoded) < 500, charges) == (True, [])
+
+
+def test_a_time_without_an_offset_is_utc_wherever_it_is_read(monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert _batches._instant_of("2026-11-16T12:00:00") == _batches._instant_of("2026-11-16T12:00:00Z")
+    finally:
+        monkeypatch.undo()
+        time.tzset()

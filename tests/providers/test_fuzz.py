@@ -67,7 +67,8 @@ def test_no_body_breaks_a_reader(name, events, request):
 
 @settings(max_examples=200)
 @given(
-    content=st.binary(max_size=80) | st.sampled_from([b"--> 99:99:99,999", b"\n--> :00:00.000"]),
+    content=st.binary(max_size=80)
+    | st.sampled_from([b"--> 99:99:99,999", b"\n--> :00:00.000", b"--> %b:00:00.000" % (b"9" * 5000)]),
     kind=st.text(max_size=9),
 )
 def test_no_text_breaks_the_reader_of_captions(content, kind):

@@ -235,16 +235,16 @@ def quick(plan: Plan, units: Mapping[str, Quantity]) -> Priced | None:
     This is what runs for nearly every call: a look-up, a multiplication and an addition for each unit.
     """
     band = plan.bands[-1]
-    if len(plan.bands) > 1 and sum(units.values()) > plan.narrow:
-        band = _band_of(plan.bands, units)
-    rates = band.plain
     costs: dict[str, int] = {}
     total = 0
     try:
+        if len(plan.bands) > 1 and sum(units.values()) > plan.narrow:
+            band = _band_of(plan.bands, units)
+        rates = band.plain
         for unit, quantity in units.items():
             costs[unit] = amount = quantity * rates[unit]  # type: ignore[assignment]  # whole, or refused below
             total += amount  # type: ignore[assignment]
-    except KeyError:
+    except (KeyError, ArithmeticError):  # no rate; or a decimal, which the application's context would round
         return None
     if total.__class__ is not int:
         return None
@@ -311,12 +311,12 @@ def _learn(band: Band, unit: str) -> Rate | None:
     if rate is None:
         rate = _learn(band, other)
     if rate is not None:
-        band.rates[unit] = rate
         band.ids[unit] = band.ids[other]
         if other in band.doubts or unit in ASSUMED:
             band.doubts[unit] = band.doubts.get(other) or f"no price for {unit}: priced as {other}"
         elif other in band.plain:
             band.plain[unit] = band.plain[other]
+        band.rates[unit] = rate  # last: a thread that finds the rate finds what is to be said of it
     return rate
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from spanledger.cli import Commands
 
 ADD: Final = "spanledger.prices.add(MODEL, provider=PLATFORM, input=..., output=...)"
-STALE: int = 45
+STALE: Final = 45
 """A book older than this many days is worth a look."""
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
+from spanledger._units import EXACT
 from spanledger.errors import ConfigurationError
 
 
@@ -44,7 +45,7 @@ class Rates:
             msg = f"no rate of USD to {currency} on {day}: add one for that day or an earlier one"
             raise ConfigurationError(msg)
         since, rate = found[-1]
-        return Converted((amount * rate).normalize(), currency.upper(), rate, since)
+        return Converted(EXACT.multiply(amount, rate).normalize(EXACT), currency.upper(), rate, since)
 
 
 def _day(day: str | date) -> date:
@@ -56,8 +57,11 @@ def _day(day: str | date) -> date:
 
 
 def _rate(currency: str, rate: object) -> Decimal:
-    exact = Decimal(rate) if isinstance(rate, str | Decimal) else Decimal(0)
-    if not exact > 0:
+    try:
+        exact = Decimal(rate) if isinstance(rate, str | Decimal) else Decimal(0)
+    except InvalidOperation:
+        exact = Decimal(0)
+    if not exact.is_finite() or exact <= 0:
         msg = f"the rate of {currency} is {rate!r}: write it as text, such as '0.8642'"
         raise ConfigurationError(msg)
     return exact

@@ -14,6 +14,8 @@ from spanledger.prices._identity import OPAQUE, ROUTER, arn_region, geography, p
 from spanledger.prices._layers import Contract, Layers
 
 LARGEST_CACHE: Final = 4096
+MOST_PERIODS: Final = 64
+"""How many plans of one key are kept, the latest: a price by the hour has several a day."""
 CAPACITY: Final = frozenset({"ptu_hours", "model_unit_hours", "hosting_hours"})
 """Units that are the price of provisioned capacity itself."""
 
@@ -39,7 +41,7 @@ class Engine:
         self.layers = layers or Layers()
         self.home = home
         self._plans: dict[Key, list[Plan]] = {}
-        self._by_contract: dict[str, Engine] = {}
+        self._by_contract: dict[int, tuple[Contract, Engine]] = {}
         self._platforms: dict[str, Platform] = {}
         self._version: str | None = None
 
@@ -47,9 +49,7 @@ class Engine:
         """An engine of the same book and layers, with these contracts over them."""
         layers = self.layers.copy()
         layers.contracts.extend(contracts)
-        engine = Engine(layers, self.home)
-        engine._platforms = self._platforms
-        return engine
+        return self._over(layers)
 
     def changed(self) -> None:
         """Forgets all plans: a layer has changed."""
@@ -103,14 +103,20 @@ class Engine:
         return priced
 
     def _committed(self, contract: Contract) -> Engine:
-        """An engine that knows the contract's rates."""
-        engine = self._by_contract.get(contract.name)
-        if engine is None:
+        """An engine that knows the contract's rates, kept by the very contract: several may have one name."""
+        found = self._by_contract.get(id(contract))
+        if found is None:
             layers = self.layers.copy()
             layers.contracts.clear()
             for row in contract.rows:
                 layers.add_row(row)
-            engine = self._by_contract[contract.name] = Engine(layers, self.home)
+            found = self._by_contract[id(contract)] = (contract, self._over(layers))
+        return found[1]
+
+    def _over(self, layers: Layers) -> Engine:
+        """An engine of the same book under other layers."""
+        engine = Engine(layers, self.home)
+        engine._platforms = self._platforms
         return engine
 
     def _plan(self, key: Key, context: Mapping[str, str], at_ns: int) -> Plan:
@@ -124,6 +130,7 @@ class Engine:
                 return plan
         plan = self._compile(key[0], context, at_ns)
         plans.insert(0, plan)
+        del plans[MOST_PERIODS:]
         return plan
 
     def _compile(self, names: Names, context: Mapping[str, str], at_ns: int) -> Plan:

@@ -84,6 +84,17 @@ class Layers:
         known = self.names.setdefault(row.platform, {})
         known.update(dict.fromkeys((row.model, *(name.lower() for name in names)), row.model))
 
+    def remove(self, rows: Iterable[Row], contracts: Iterable[Contract]) -> None:
+        """Takes these very rows and contracts away; equal ones that came otherwise stay."""
+        for row in rows:
+            of_platform = self.rows[row.platform]
+            of_platform[row.model] = [one for one in of_platform[row.model] if one is not row]
+            if not of_platform[row.model]:
+                known = self.names[row.platform]
+                self.names[row.platform] = {name: model for name, model in known.items() if model != row.model}
+        gone = {id(contract) for contract in contracts}
+        self.contracts[:] = [one for one in self.contracts if id(one) not in gone]
+
     def copy(self) -> Layers:
         """The same layers, to be changed apart."""
         rows = {platform: {model: list(kept) for model, kept in of.items()} for platform, of in self.rows.items()}
@@ -108,17 +119,17 @@ def row_of(fields: Mapping[str, Any], where: str, layer: int = USER) -> tuple[Ro
     """A price row and its other names from keywords or a TOML table; `where` is what an error calls it."""
     left = dict(fields)
     model, provider = _text(left, "model", where), _text(left, "provider", where)
-    names = tuple(str(name) for name in left.pop("names", ()))
-    when = {_dimension(str(name), where): str(value) for name, value in left.pop("when", {}).items()}
-    above = left.pop("above", 0)
+    names = _words(left, "names", where)
+    when = {_dimension(str(name), where): str(value) for name, value in _mapping(left, "when", where).items()}
+    above = _tokens(left, "above", where)
     start, end = _period(left, where)
     source = str(left.pop("source", "yours"))
-    rates = {**left.pop("rates", {}), **left}
+    rates = {**_mapping(left, "rates", where), **left}
     if not rates:
         msg = f"{where}: no rate: give at least one unit, such as input='2.50' (per million tokens)"
         raise ConfigurationError(msg)
     checked = {unit: _rate(unit, rate, where) for unit, rate in rates.items()}
-    return Row(platform_of(provider), model.lower(), checked, when, int(above), start, end, source, layer), names
+    return Row(platform_of(provider), model.lower(), checked, when, above, start, end, source, layer), names
 
 
 def contract_of(fields: Mapping[str, Any], where: str) -> Contract:
@@ -127,8 +138,8 @@ def contract_of(fields: Mapping[str, Any], where: str) -> Contract:
     name = str(left.pop("name", "contract"))
     platform = platform_of(str(left.pop("provider", ANY)))
     start, end = _period(left, where)
-    models = frozenset(str(model).lower() for model in left.pop("models", ()))
-    rates = left.pop("rates", {})
+    models = frozenset(model.lower() for model in _words(left, "models", where))
+    rates = _mapping(left, "rates", where)
     if rates and (platform == ANY or not models):
         msg = f"{where}: rates are for certain models: name provider and models too"
         raise ConfigurationError(msg)
@@ -139,7 +150,7 @@ def contract_of(fields: Mapping[str, Any], where: str) -> Contract:
         platform,
         _discount(left.pop("discount", 0), where),
         models,
-        frozenset(left.pop("excludes", ())),
+        frozenset(_unit(unit, where) for unit in _words(left, "excludes", where)),
         left.pop("account", None),
         start,
         end,
@@ -155,6 +166,31 @@ def _text(left: dict[str, Any], name: str, where: str) -> str:
     value = left.pop(name, None)
     if not isinstance(value, str) or not value:
         msg = f"{where}: {name} is missing: say whose or which model this is for"
+        raise ConfigurationError(msg)
+    return value
+
+
+def _words(left: dict[str, Any], name: str, where: str) -> tuple[str, ...]:
+    """Several words. A single text is refused: taken for several it would be its letters."""
+    value = left.pop(name, ())
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        msg = f"{where}: {name} is {value!r}: write a list, such as {name}=[{str(value)!r}]"
+        raise ConfigurationError(msg)
+    return tuple(str(one) for one in value)
+
+
+def _mapping(left: dict[str, Any], name: str, where: str) -> Mapping[str, Any]:
+    value = left.pop(name, {})
+    if not isinstance(value, Mapping):
+        msg = f"{where}: {name} is {value!r}: write a table of names and values"
+        raise ConfigurationError(msg)
+    return value
+
+
+def _tokens(left: dict[str, Any], name: str, where: str) -> int:
+    value = left.pop(name, 0)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        msg = f"{where}: {name} is {value!r}: write a number of tokens, such as 272000"
         raise ConfigurationError(msg)
     return value
 
@@ -183,11 +219,16 @@ def _dimension(name: str, where: str) -> str:
     raise ConfigurationError(msg)
 
 
-def _rate(unit: str, rate: Any, where: str) -> str:
+def _unit(unit: str, where: str) -> str:
     if unit not in UNITS:
         near = difflib.get_close_matches(unit, UNITS, 1)
         msg = f"{where}: {unit} is no unit" + (f": did you mean {near[0]}?" if near else "")
         raise ConfigurationError(msg)
+    return unit
+
+
+def _rate(unit: str, rate: Any, where: str) -> str:
+    _unit(unit, where)
     text = format(rate, "f") if isinstance(rate, Decimal) else str(rate)
     if isinstance(rate, (float, bool)) or not RATE.match(text):
         msg = f"{where}: {unit} is {rate!r}: write the price as text, such as {unit}='2.50'"

@@ -6,17 +6,31 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from spanledger import _toml
 from spanledger.errors import ConfigurationError
+from spanledger.prices._book import Row
 from spanledger.prices._engine import ENGINE
 from spanledger.prices._identity import platform_of
 from spanledger.prices._layers import Contract, Layers, contract_of, facts_of, row_of
 
 Day = date | str | None
 Rate = str | int | Decimal
-_loaded: dict[Path, dict[str, Any]] = {}
+
+
+class Loaded(NamedTuple):
+    """What a file has added, so that it can be taken away again once the file has changed."""
+
+    content: dict[str, Any]
+    rows: list[tuple[Row, tuple[str, ...]]]
+    contracts: list[Contract]
+    invoices: list[Contract]
+    named: list[tuple[str, str | None, dict[str, str]]]
+    assumed: list[tuple[str, dict[str, str]]]
+
+
+_loaded: dict[Path, Loaded] = {}
 SECTIONS = ("price", "contract", "invoice", "models", "assume")
 
 
@@ -85,35 +99,58 @@ def assume(provider: str, **facts: str) -> None:
 def load(path: str | Path) -> None:
     """Adds the `[[price]]`, `[[contract]]` and `[[invoice]]` tables of a TOML file, its `[models]` and `[assume.P]`.
 
-    A file that was added already, and is as it was, is not added again. Raises `ConfigurationError`, which names the
-    file, the table and the field; then nothing is added.
+    A file that was added already is not added again: where it has changed, what it said before is taken away. Raises
+    `ConfigurationError`, which names the file, the table and the field; then nothing changes.
     """
     file = Path(path)
     content = _toml.load(file, ConfigurationError)
-    if _loaded.get(file) == content:
+    before = _loaded.get(file)
+    if before is not None and before.content == content:
         return
+    now = _read(file, content)
+    if before is not None:
+        _take_away(before)
+    _put(now)
+    _loaded[file] = now
+    ENGINE.changed()
+
+
+def _read(file: Path, content: dict[str, Any]) -> Loaded:
+    """What a file says, checked."""
     unknown = content.keys() - set(SECTIONS)
     if unknown:
         msg = f"{file}: no such table: {', '.join(sorted(unknown))}; use {', '.join(SECTIONS)}"
         raise ConfigurationError(msg)
-    rows = [row_of(table, f"{file}: price {n}") for n, table in enumerate(content.get("price", ()), 1)]
-    contracts = [contract_of(table, f"{file}: contract {n}") for n, table in enumerate(content.get("contract", ()), 1)]
-    invoices = [contract_of(table, f"{file}: invoice {n}") for n, table in enumerate(content.get("invoice", ()), 1)]
-    named = [_named(file, name, value) for name, value in content.get("models", {}).items()]
-    assumed = [
-        (provider, facts_of(facts, f"{file}: assume.{provider}"))
-        for provider, facts in content.get("assume", {}).items()
-    ]
-    for row, names in rows:
+    assumed = content.get("assume", {}).items()
+    return Loaded(
+        content,
+        [row_of(table, f"{file}: price {n}") for n, table in enumerate(content.get("price", ()), 1)],
+        [contract_of(table, f"{file}: contract {n}") for n, table in enumerate(content.get("contract", ()), 1)],
+        [contract_of(table, f"{file}: invoice {n}") for n, table in enumerate(content.get("invoice", ()), 1)],
+        [_named(file, name, value) for name, value in content.get("models", {}).items()],
+        [(provider, facts_of(facts, f"{file}: assume.{provider}")) for provider, facts in assumed],
+    )
+
+
+def _put(loaded: Loaded) -> None:
+    for row, names in loaded.rows:
         ENGINE.layers.add_row(row, names)
-    ENGINE.layers.contracts[:0] = invoices
-    ENGINE.layers.contracts.extend(contracts)
-    for name, model, facts in named:
+    ENGINE.layers.contracts[:0] = loaded.invoices
+    ENGINE.layers.contracts.extend(loaded.contracts)
+    for name, model, facts in loaded.named:
         alias(name, model, **facts)
-    for provider, facts in assumed:
+    for provider, facts in loaded.assumed:
         assume(provider, **facts)
-    _loaded[file] = content
-    ENGINE.changed()
+
+
+def _take_away(loaded: Loaded) -> None:
+    layers = ENGINE.layers
+    layers.remove((row for row, _ in loaded.rows), (*loaded.invoices, *loaded.contracts))
+    for name, _, _ in loaded.named:
+        layers.aliases.pop(name, None)
+        layers.facts.pop(name, None)
+    for provider, _ in loaded.assumed:
+        layers.facts.pop(f"{platform_of(provider)}/", None)
 
 
 def _named(file: Path, name: str, value: Any) -> tuple[str, str | None, dict[str, str]]:

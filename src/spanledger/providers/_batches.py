@@ -8,7 +8,7 @@ it once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -84,11 +84,12 @@ def learn(tally: Tally) -> Iterable[Reading]:
 
 
 def _instant_of(value: Any) -> int:
-    """Nanoseconds since 1970 of what providers write: a number of seconds, or ISO 8601; 0 for anything else."""
+    """Nanoseconds since 1970 of a number of seconds, or of ISO 8601, UTC if it has no offset; 0 for anything else."""
     if isinstance(value, int) and 0 < value < 2**33:
         return value * 10**9
     try:
-        return int(datetime.fromisoformat(value.replace("Z", "+00:00")).timestamp() * 10**6) * 1000
+        moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp() * 10**6) * 1000
     except (AttributeError, OverflowError, ValueError):
         return 0
 

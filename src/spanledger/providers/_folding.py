@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+from spanledger._units import EXACT
 from spanledger.providers._reading import LARGEST, Body, Reading, Request, State
 
 
@@ -36,7 +37,7 @@ def stated_cost(usage: Any) -> str | None:
     if not isinstance(usage, dict) or ("cost" not in usage and "cost_in_usd_ticks" not in usage):
         return None
     if isinstance(ticks := usage.get("cost_in_usd_ticks"), int):
-        return str(Decimal(ticks) / TICKS)
+        return str(EXACT.divide(ticks, TICKS))
     cost = usage.get("cost")
     cost = cost.get("total_cost") if isinstance(cost, dict) else cost
     if isinstance(cost, bool) or not isinstance(cost, (int, float, str)):

@@ -27,7 +27,7 @@ TRANSCRIPT: Final = UsageTable(
     total=paths("total_tokens"),
 )
 
-CUE_END: Final = re.compile(rb"--> *(?:(\d+):)?(\d\d):(\d\d)[.,](\d{3})")
+CUE_END: Final = re.compile(rb"--> *(?:(\d{1,4}):)?(\d\d):(\d\d)[.,](\d{3})")
 """When a caption of an SRT or WebVTT body ends."""
 
 
@@ -81,8 +81,8 @@ def captions(content: bytes, _content_type: str) -> Iterable[Body]:
     ends = CUE_END.findall(content)
     if not ends:
         return ()
-    hours, minutes, whole, thousandths = (int(part or 0) for part in ends[-1])
-    return ({"_captions": str(Decimal((hours * 60 + minutes) * 60 + whole) + Decimal(thousandths) / 1000)},)
+    hours, minutes, whole, thousandths = (part.decode() for part in ends[-1])
+    return ({"_captions": f"{(int(hours or 0) * 60 + int(minutes)) * 60 + int(whole)}.{thousandths}"},)
 
 
 CREATE: Final = Api("audio.speech", "generate_content", fold_audio, read_speech)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
 from typing import Any, Final
 
 import orjson
@@ -17,6 +16,7 @@ import orjson
 from spanledger import _call, _faults
 from spanledger._call import Call, Tally
 from spanledger._seen import Recent
+from spanledger._units import EXACT
 from spanledger.providers import _openai_audio
 from spanledger.providers._address import Address, address_of
 from spanledger.providers._folding import merge_usage, seconds
@@ -85,7 +85,7 @@ def read_translation(state: State, request: Request) -> Reading:
     """The reading of a translation session, which is billed by the second of sound."""
     elapsed = state.get("elapsed_ms")
     return Reading(
-        None if elapsed is None else _openai_audio.of_seconds(Decimal(elapsed) / 1000),
+        None if elapsed is None else _openai_audio.of_seconds(EXACT.divide(elapsed, 1000)),
         response_model=text(state.get("model")) or request.model,
         response_id=text(state.get("id")),
         context=request.context,
