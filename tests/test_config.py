@@ -116,10 +116,25 @@ def test_wrap_meters_one_client_and_its_copies_and_no_other(server: ProviderServ
     assert type(ours) is openai.OpenAI
     ours.embeddings.create(model="text-embedding-3-small", input="a")
     ours.with_options(timeout=5).embeddings.create(model="text-embedding-3-small", input="a")
+    ours.copy(timeout=5).with_options(timeout=6).embeddings.create(model="text-embedding-3-small", input="a")
+    other.copy().embeddings.create(model="text-embedding-3-small", input="a")
     other.embeddings.create(model="text-embedding-3-small", input="a")
     ours.close()
     other.close()
-    assert [(row["team"], row["customer"]) for row in rows(tmp_path / "l")] == [("search", "acme")] * 2
+    assert [(row["team"], row["customer"]) for row in rows(tmp_path / "l")] == [("search", "acme")] * 3
+
+
+def test_a_wrapped_client_that_only_its_copy_outlives(server: ProviderServer, tmp_path: Path) -> None:
+    copying = openai.OpenAI.copy
+    spanledger.configure(ledger=tmp_path / "l")
+    client = spanledger.wrap(openai.OpenAI(base_url=server.base_url + "/v1", api_key="k"), team="a").with_options(
+        timeout=5
+    )
+    with client:
+        client.embeddings.create(model="text-embedding-3-small", input="a")
+    assert [row["team"] for row in rows(tmp_path / "l")] == ["a"]
+    spanledger.uninstrument()
+    assert openai.OpenAI.copy is copying
 
 
 def test_clients_of_a_default_session_made_before_are_metered(
@@ -164,11 +179,13 @@ def test_wrap_refuses_what_is_no_client() -> None:
         ({"min_free_mb": True}, "min_free_mb takes int, not True"),
         ({"span_policy": "loud"}, "span_policy"),
         ({"profiles": ["nobody"]}, "nobody"),
+        ({"hmac_key": b"secret"}, "hmac_key takes str, not a bytes"),
     ],
 )
 def test_a_wrong_setting_is_named(setting: dict[str, Any], names: str) -> None:
-    with pytest.raises(ConfigurationError, match=names):
+    with pytest.raises(ConfigurationError, match=names) as raised:
         spanledger.configure(**setting)
+    assert "secret" not in str(raised.value)
 
 
 def test_settings_come_from_the_environment_where_code_gives_none(

@@ -179,7 +179,17 @@ class Call:
         """Ends the call once: when the SDK has returned and every body has ended."""
         if self._returned and self._open <= 0 and self._over and meter is not None and _take(self._over):
             meter.finish(self)
-            self.tallies.clear()  # they refer to the call: memory that a cycle holds is cold when it is used again
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Breaks every cycle: what a cycle holds is cold when its memory is used again, and is held until then.
+
+        A tally refers to the call, and so does an error, by the frames of its traceback, which hold all their locals.
+        """
+        for tally in self.tallies:
+            tally.error = None
+        self.tallies.clear()
+        self.error = self.refused = None
 
     @property
     def elapsed_ns(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -15,6 +14,7 @@ from spanledger._settings import Settings, misspelt, read
 from spanledger._types import Sink
 from spanledger.errors import ConfigurationError, LedgerError, MissingExtraError
 from spanledger.providers import _injection, hooks
+from spanledger.providers._hooks import Patch
 from spanledger.providers._stainless import everything, only
 from spanledger.sinks.ledger import LedgerSink
 from spanledger.sinks.otel import OTel
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 OTEL: Final = ("span_policy", "profiles", "span_tags", "metrics", "metric_tags", "metric_top")
 """The settings that the OpenTelemetry sink takes."""
+
+_copies: Final = Patch()
+"""What marks the copies of clients that `wrap` has marked."""
 
 
 def configure(**settings: Unpack[Settings]) -> None:
@@ -113,6 +116,7 @@ def uninstrument() -> None:
     """Puts every function of every SDK back and stops metering; what was booked stays in the ledger."""
     everything.metered = False
     only.clear()
+    _copies.undo()
     for hook in hooks():
         hook.disable()
     _threads.switch(on=False)
@@ -152,23 +156,28 @@ def _mark(client: Any, tags: Mapping[str, str]) -> None:
         msg = f"client: {type(client).__module__}.{type(client).__name__} is no client of a supported SDK"
         raise ConfigurationError(msg)
     only[client] = tags
-    _mark_copies(client, tags)
+    _watch_copies(type(client))
 
 
-def _mark_copies(client: Any, tags: Mapping[str, str]) -> None:
+def _watch_copies(kind: type) -> None:
     """A copy is another object: it is marked as it is made."""
     for name in ("copy", "with_options"):
-        original = getattr(type(client), name, None)
-        if original is not None:
-            setattr(client, name, _copying(client, original, tags))
+        owner = next((one for one in kind.__mro__ if name in one.__dict__), None)
+        if owner is not None:
+            _copies.replace(owner, name, _copying)
 
 
-def _copying(client: Any, original: Any, tags: Mapping[str, str]) -> Any:
-    reference = weakref.ref(client)
-
-    def copy(*args: Any, **kwargs: Any) -> Any:
-        made = original(reference(), *args, **kwargs)
-        only[made] = tags
+def _copying(original: Callable[..., Any]) -> Callable[..., Any]:
+    def copy(client: Any, *args: Any, **kwargs: Any) -> Any:
+        made = original(client, *args, **kwargs)
+        _mark_copy(client, made)
         return made
 
     return copy
+
+
+@_faults.guarded("meter a copy of a client")
+def _mark_copy(client: Any, made: Any) -> None:
+    tags = only.get(client)
+    if tags is not None:
+        only[made] = tags

@@ -171,6 +171,9 @@ SETTINGS: Final[Mapping[str, Setting]] = {
 }
 """The one table of settings; the reference page is made from it."""
 
+SECRET: Final = ("hmac_key",)
+"""Settings whose value no message shows."""
+
 
 def read(given: Mapping[str, Any]) -> dict[str, Any]:
     """The value of every setting. Raises `ConfigurationError`, naming the setting and what it takes."""
@@ -214,7 +217,8 @@ def _checked(setting: Setting, given: Any) -> Any:
     if isinstance(given, setting.takes) and given != "" and (bool in setting.takes or not isinstance(given, bool)):
         return given
     kinds = " or ".join(_KINDS.get(kind, kind.__name__) for kind in setting.takes)
-    msg = f"{setting.name} takes {kinds}, not {given!r}: {setting.doc}"
+    shown = f"a {type(given).__name__}" if setting.name in SECRET else repr(given)
+    msg = f"{setting.name} takes {kinds}, not {shown}: {setting.doc}"
     raise ConfigurationError(msg)
 
 

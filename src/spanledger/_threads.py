@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
@@ -30,7 +29,13 @@ def switch(*, on: bool) -> None:
 
 def _starting(original: Callable[..., Any]) -> Callable[..., Any]:
     def start(thread: Any, *args: Any, **kwargs: Any) -> Any:
-        thread.run = functools.partial(_run, get_current(), thread.run)
+        context, work = get_current(), thread.run
+
+        def run() -> None:
+            vars(thread).pop("run", None)  # it refers to this function, and so the thread to itself
+            _run(context, work)
+
+        thread.run = run
         return original(thread, *args, **kwargs)
 
     return start

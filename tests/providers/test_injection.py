@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanledger import _call
+from spanledger._seen import Recent
 from spanledger.errors import ConfigurationError
 from spanledger.providers import _injection
 from spanledger.providers._injection import HidingDecoder, UsageHider
@@ -32,10 +33,9 @@ def server() -> Iterator[ProviderServer]:
 
 
 @pytest.fixture(autouse=True)
-def _asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_injection.asking, "hosts", ("127.0.0.1",))
-    yield
-    _injection.refusers.clear()
+    monkeypatch.setattr(_injection, "refusers", Recent(512))
 
 
 def client_of(server: ProviderServer, **more: Any) -> openai.OpenAI:

@@ -197,8 +197,14 @@ def _refuse(call: Call, tally: Tally, status: int, parsed: Mapping[str, Any]) ->
     """A response that is an error is no billed response: the call is booked as failed, under the error's own name."""
     call.forget(tally)
     name = parsed.get("Error", {}).get("Code")
-    kind = type(str(name), (BedrockError,), {}) if name else BedrockError
+    kind = _error_named(str(name)) if name else BedrockError
     call.__exit__(kind, kind(status), None)
+
+
+@functools.lru_cache(maxsize=64)
+def _error_named(name: str) -> type[BedrockError]:
+    """The class for an error of this name: a class is a cycle of references, and too much to make for every refusal."""
+    return type(name.replace("\0", "") or "BedrockError", (BedrockError,), {})
 
 
 @_faults.guarded("take a failure")
@@ -263,7 +269,7 @@ class WatchedEvents:
 def _show(event: Any, tally: Tally) -> None:
     if event.headers.get(":message-type") in ("exception", "error"):
         name = str(event.headers.get(":exception-type") or event.headers.get(":error-code"))
-        tally.end("failed", type(name, (BedrockError,), {})(200))  # the last event: botocore raises what it says
+        tally.end("failed", _error_named(name)(200))  # the last event: botocore raises what it says
         return
     payload = orjson.loads(event.payload)
     encoded = payload.get("bytes") if isinstance(payload, dict) else None

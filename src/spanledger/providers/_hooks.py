@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Final
 
 import wrapt
@@ -71,7 +73,7 @@ class Hook:
             return
         self.state = "waiting"
         if self.module in sys.modules:
-            self._loaded(sys.modules[self.module])
+            self._loaded(_whole(sys.modules[self.module]))
         elif not self._waiting:
             self._waiting = True
             wrapt.register_post_import_hook(self._loaded, self.module)
@@ -93,3 +95,12 @@ class Hook:
         if self.state == "hooked":
             self.remove()
         self.state = "off"
+
+
+def _whole(module: Any) -> Any:
+    """The module, once another thread that is importing it has done so: until then it lacks what is to be hooked."""
+    if not getattr(module.__spec__, "_initializing", False):
+        return module
+    with suppress(ImportError):  # of which the other thread tells the application
+        return import_module(module.__name__)
+    return module

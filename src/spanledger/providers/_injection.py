@@ -19,6 +19,7 @@ import orjson
 
 from spanledger import _faults
 from spanledger._call import Call, Tally
+from spanledger._seen import Recent
 
 HOSTS: Final[Mapping[str, str]] = {
     "openai.com": "",
@@ -46,7 +47,7 @@ class Asking:
 
 asking: Final = Asking()
 
-refusers: Final[set[tuple[str | None, str | None]]] = set()
+refusers: Final[Recent[bool]] = Recent(512)
 """Host and model of requests that were refused for what was added to them: they are not asked again."""
 
 Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
@@ -83,7 +84,7 @@ def _asking(client: Any, call: Call, options: Any) -> Any:
 def _wanted(call: Call) -> bool:
     """Whether the application has not decided itself, and the request is one that has usage to hide."""
     body = call.request.body
-    if not asking.enabled or call.api.name not in APIS or (call.server_address, call.request.model) in refusers:
+    if not asking.enabled or call.api.name not in APIS or _asked_of(call) in refusers:
         return False
     stated = body.get("stream_options")
     if stated is not None and (not isinstance(stated, dict) or "include_usage" in stated):
@@ -127,8 +128,12 @@ def refused(call: Call, error: BaseException) -> bool:
         return False
     if "stream_options" not in str(error) and "include_usage" not in str(error):
         return False
-    refusers.add((call.server_address, call.request.model))
+    refusers.put(_asked_of(call), True)
     return True
+
+
+def _asked_of(call: Call) -> str:
+    return f"{call.server_address}/{call.request.model}"
 
 
 def hide(response: Any, tally: Tally) -> None:
