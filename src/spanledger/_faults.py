@@ -18,7 +18,7 @@ counts: Final[Counter[str]] = Counter()
 """How often each place has failed, e.g. `meter.settle: ValueError`; `lost` counts charges that reached no ledger."""
 
 last: Final[dict[str, str]] = {}
-"""The latest message of each place."""
+"""The latest message of each place, and of the latest place last."""
 
 
 def record(place: str, error: BaseException) -> None:
@@ -26,6 +26,7 @@ def record(place: str, error: BaseException) -> None:
     try:
         key = f"{place}: {type(error).__name__}"
         counts[key] += 1
+        last.pop(key, None)
         last[key] = str(error)[:500]
         if counts[key] == 1:
             log.warning("spanledger could not %s (%s); calls are unaffected, see `spanledger doctor`", place, error)
@@ -33,10 +34,14 @@ def record(place: str, error: BaseException) -> None:
         pass
 
 
+WRITE: Final = "write to the ledger"
+"""The place of every charge that was lost."""
+
+
 def lose(error: BaseException) -> None:
     """Counts a charge that could not be kept."""
     counts["lost"] += 1
-    record("write to the ledger", error)
+    record(WRITE, error)
 
 
 def guarded(place: str, default: Any = None) -> Callable[[Callable[P, T]], Callable[P, T]]:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Final, TypedDict
 
 from spanledger import prices
+from spanledger._appending import append
 from spanledger._types import COLUMNS, Charge
 from spanledger._units import money_text
 from spanledger.errors import ConfigurationError
 from spanledger.ledger import Ledger, Result
-from spanledger.prices import Alternative, Contract, Correction
+from spanledger.prices import Alternative, Contract
 from spanledger.prices._reprice import stored
-from spanledger.sinks.ledger import LedgerSink
 
 EVERY_COLUMN: Final = (*(column.name for column in COLUMNS), "extra")
 
@@ -50,7 +50,7 @@ def reprice(ledger: Ledger, question: Mapping[str, Any], terms: Terms, *, write:
     """See `Ledger.reprice`."""
     corrections = list(prices.reprice(charges_of(ledger, question), **terms))
     if write:
-        _append(ledger.path, corrections)
+        append(ledger.path, (correction.row for correction in corrections))
     return _table(
         {
             "billed_model": row.billed_model,
@@ -62,13 +62,6 @@ def reprice(ledger: Ledger, question: Mapping[str, Any], terms: Terms, *, write:
         }
         for row in prices.differences(corrections)
     )
-
-
-def _append(path: Path, corrections: Iterable[Correction]) -> None:
-    sink = LedgerSink(path)
-    for correction in corrections:
-        sink.book(Charge(correction.row))
-    sink.close()
 
 
 def what_if(ledger: Ledger, question: Mapping[str, Any], choice: Mapping[str, Any]) -> Result:

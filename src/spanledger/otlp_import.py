@@ -13,12 +13,12 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from spanledger import _ids
+from spanledger._appending import append
 from spanledger._bridge import CHARGE, priced_row
 from spanledger._late import refuse_rolled_days
-from spanledger._types import Charge, Row
+from spanledger._types import Row
 from spanledger.errors import SpanledgerError
 from spanledger.providers.spans import SpanFacts
-from spanledger.sinks.ledger import LedgerSink
 
 ERROR: Final = 2
 """`STATUS_CODE_ERROR`."""
@@ -41,23 +41,22 @@ def import_otlp(file: str | os.PathLike[str], ledger: str | os.PathLike[str]) ->
     """Books each model call of an archive once, however often it is imported.
 
     `file` is OTLP JSON, `ledger` a directory, made if it is not there. Spans without usage are passed over. Raises
-    `SpanledgerError` where the file cannot be read, or nothing in it is OTLP.
+    `SpanledgerError` where the file cannot be read, nothing in it is OTLP, or the ledger cannot be written.
     """
     spans, broken = _read(Path(file))
     known = _known(Path(ledger))
-    leaves = _leaves(spans)
-    booked = 0
-    rows = [row for span in leaves if (row := _row(span)) is not None]
+    rows = _rows(spans)
     refuse_rolled_days(Path(ledger), rows)
-    sink = LedgerSink(ledger)
+    booked = append(ledger, _new(rows, known))
+    return Imported(booked, len(rows) - booked, len(spans) - len(rows), broken)
+
+
+def _new(rows: Iterable[Row], known: set[str]) -> Iterator[Row]:
+    """The rows whose call is not known yet; from then on it is."""
     for row in rows:
-        if not known.isdisjoint(_identities(row)):
-            continue
-        sink.book(Charge(row))
-        known.update(_identities(row))
-        booked += 1
-    sink.close()
-    return Imported(booked, len(rows) - booked, len(spans) - len(leaves), broken)
+        if known.isdisjoint(_identities(row)):
+            known.update(_identities(row))
+            yield row
 
 
 def _row(span: SpanFacts) -> Row | None:
@@ -86,11 +85,11 @@ def _known(ledger: Path) -> set[str]:
     return {identity for row in found.to_pylist() for identity in _identities(row)}
 
 
-def _leaves(spans: list[SpanFacts]) -> list[SpanFacts]:
-    """The model-call spans below which no other one stands: a parent repeats what its children used."""
-    calls = [span for span in spans if priced_row(span) is not None]
-    above = {span.parent_span_id for span in calls}
-    return [span for span in calls if span.span_id not in above]
+def _rows(spans: Iterable[SpanFacts]) -> list[Row]:
+    """The rows of model-call spans below which no other one stands: a parent repeats what its children used."""
+    rows = [row for span in spans if (row := _row(span)) is not None]
+    above = {row.get("parent_span_id") for row in rows}
+    return [row for row in rows if row["span_id"] not in above]
 
 
 def _read(file: Path) -> tuple[list[SpanFacts], int]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from spanledger import _ids
+from spanledger._appending import append
 from spanledger._late import refuse_rolled_days
 from spanledger._types import Charge
+from spanledger._units import EXACT
 from spanledger.finops import seats
 from spanledger.finops._periods import Given
 from spanledger.ledger import Ledger
-from spanledger.sinks.ledger import LedgerSink
 
 
 class Imported(NamedTuple):
@@ -40,20 +42,17 @@ def import_seats(
 
 
 def book(rows: Iterable[dict[str, Any]], ledger: str | os.PathLike[str]) -> Imported:
-    """Books rows of `spanledger.finops.seats`, each once by its `response_id`."""
-    known, done = _known(Path(ledger)), [0, 0, 0]
-    rows = list(rows)
+    """Books rows of `spanledger.finops.seats`, each once by its `response_id`.
+
+    Raises `LedgerError` where the ledger cannot be written.
+    """
+    known, rows = _known(Path(ledger)), list(rows)
     refuse_rolled_days(Path(ledger), rows)
-    sink = LedgerSink(ledger)
-    for row in rows:
-        before = known.get(row["response_id"])
-        same = before is not None and before[1] == _facts(row)
-        done[2 if same else 1 if before else 0] += 1
-        if not same:
-            corrects = {"corrects": before[0]} if before else {}
-            sink.book(Charge({"charge_id": _ids.uuid7(), **corrects, **row}))
-    sink.close()
-    return Imported(*done)
+    new = [row for row in rows if row["response_id"] not in known]
+    moved = [row for row in rows if row["response_id"] in known and known[row["response_id"]][1] != _facts(row)]
+    corrections = ({"corrects": known[row["response_id"]][0], **row} for row in moved)
+    append(ledger, ({"charge_id": _ids.uuid7(), **row} for row in (*new, *corrections)))
+    return Imported(len(new), len(moved), len(rows) - len(new) - len(moved))
 
 
 _FACTS = ("team", "customer", "environment", "user_id", "effective_cost", "tags")
@@ -65,13 +64,10 @@ def _facts(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _plain(value: Any) -> Any:
-    return (
-        sorted(value.items())
-        if hasattr(value, "items")
-        else value.normalize()
-        if hasattr(value, "normalize")
-        else value
-    )
+    """A value that compares equal however it was stored."""
+    if isinstance(value, Mapping):
+        return sorted(value.items())
+    return value.normalize(EXACT) if isinstance(value, Decimal) else value
 
 
 def _known(ledger: Path) -> dict[str, tuple[str, tuple[str, ...]]]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from spanledger._types import COLUMNS
 from spanledger.errors import PlanError
+from spanledger.finops import _conditions
 from spanledger.finops.rules import Rules
 
 TAGS = {
@@ -180,3 +181,18 @@ def test_what_is_not_toml_names_the_line(tmp_path):
         Rules.load(plan)
     with pytest.raises(PlanError, match=r"absent.toml: cannot be read"):
         Rules.load(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize(
+    ("value", "glob", "fits"),
+    [
+        ("web-search", "web-*", True),
+        ("web", "w?b", True),
+        ("w[e]b\nx", "w[e]*x", True),
+        ("web", "w[e]b", False),
+        ("web.", "web", False),
+        ("a" * 256, "*a" * 30 + "*b", False),
+    ],
+)
+def test_a_pattern_fits_the_whole_of_a_value_and_never_takes_for_ever(value, glob, fits):
+    assert _conditions.matches(value, glob) is fits

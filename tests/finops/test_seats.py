@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanledger.errors import PlanError
+from spanledger.errors import LedgerError, PlanError
 from spanledger.finops import allocate, seats
 from spanledger.ledger import Ledger
 from spanledger.seat_import import book, import_seats
@@ -147,3 +147,9 @@ def test_a_seat_and_its_vacancy_cost_the_month(price, start, end):
     held = [seats.Seat("t", "u", price, {"team": "a"}, start=start, end=end)]
     rows = seats.charges(held, "2026-11")
     assert sum(Decimal(row["effective_cost"]) for row in rows) in (0, Decimal(price).scaleb(-15))
+
+
+def test_a_ledger_that_cannot_be_written_is_an_error_and_no_import(csv, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(LedgerError, match="9 of 9 rows could not be written"):
+        import_seats(csv(COPILOT), tmp_path / "file" / "spend.ledger", "2026-11", tool="copilot")

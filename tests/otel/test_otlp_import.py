@@ -12,7 +12,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
 import spanledger
 from spanledger import Ledger, cli
-from spanledger.errors import SpanledgerError
+from spanledger.errors import LedgerError, SpanledgerError
 from spanledger.otlp_import import import_otlp
 
 CHAT = {
@@ -133,3 +133,20 @@ def test_no_archive_can_crash_it(tmp_path, spans, resource):
     done = import_otlp(file, tmp_path / "fuzz.ledger")
     assert done.broken == 0
     assert done.booked >= 0
+
+
+def test_a_ledger_that_cannot_be_written_is_an_error_and_no_import(archive, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(LedgerError, match=r"2 of 2 rows could not be written \(.*Not a directory"):
+        import_otlp(archive, tmp_path / "file" / "spend.ledger")
+
+
+def test_names_and_tags_of_others_are_cut_as_our_own_are(telemetry, tmp_path):
+    long = dict.fromkeys(("gen_ai.provider.name", "gen_ai.operation.name", "spanledger.tag.cost_centre"), "x" * 1000)
+    tracer = telemetry.tracer_provider.get_tracer("some.library")
+    tracer.start_span("call", attributes={**CHAT, "llm.system": "any", **long}).end()
+    file = tmp_path / "archive.json"
+    file.write_text(otlp(telemetry.spans()))
+    import_otlp(file, tmp_path / "spend.ledger")
+    (row,) = Ledger(tmp_path / "spend.ledger").charges()
+    assert {len(row["provider_name"]), len(row["operation"]), len(dict(row["tags"])["cost_centre"])} == {256}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 from decimal import Decimal
 
 import pytest
 
 import spanledger
 from spanledger import Ledger, prices
-from spanledger.errors import ConfigurationError
+from spanledger.errors import ConfigurationError, LedgerError
 from spanledger.sinks.ledger import LedgerSink
 
 AT = "2026-11-16T12:00:00Z"
@@ -97,3 +98,15 @@ def test_other_choices_are_computed_and_not_written(ledger):
     assert (rows["gpt-4o"]["before"], rows["gpt-4o"]["after"]) == (Decimal(5), Decimal("0.3"))
     assert rows[None]["unpriced"] == 1
     assert len(ledger.charges(history=True)) == 3
+
+
+def test_corrections_that_cannot_be_written_are_an_error(ledger):
+    prices.add("gpt-next", provider="openai", input="3")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        with pytest.raises(LedgerError, match="1 of 1 rows could not be written"):
+            ledger.reprice()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert cost(ledger) == (3, Decimal(5), 1)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timezone
 from decimal import Decimal
+from fnmatch import translate
 from typing import Any, Final, NamedTuple
 
 from spanledger import _schema
@@ -60,13 +61,12 @@ TAKES: Final[Mapping[str, tuple[type | tuple[type, ...], str]]] = {
 }
 
 
-def _pattern(glob: str) -> str:
-    return re.escape(glob).replace(r"\*", ".*").replace(r"\?", ".")
-
-
 def matches(value: str, glob: str) -> bool:
-    """`*` is any text and `?` any one character."""
-    return re.fullmatch(_pattern(glob), value, re.DOTALL) is not None
+    """`*` is any text and `?` any one character.
+
+    What fnmatch makes of a pattern never goes back to an earlier `*`: with many of them that would take for ever.
+    """
+    return re.match(translate(glob.replace("[", "[[]")), value) is not None
 
 
 def is_glob(text: Any) -> bool:

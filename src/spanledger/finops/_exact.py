@@ -6,7 +6,7 @@ property test holds the two together.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from math import lcm
@@ -105,8 +105,3 @@ def split(amount: Number, weights: Mapping[Key, Number], *, round_to: Number = "
     unit = to_femto(round_to)
     rounded = round_tied(largest_remainder(to_femto(amount), weights), unit)
     return {key: to_decimal(part).quantize(Decimal(str(round_to))) for key, part in rounded.items()}
-
-
-def even(keys: Iterable[Key]) -> dict[Key, int]:
-    """The same weight for everyone."""
-    return dict.fromkeys(keys, 1)

@@ -14,7 +14,6 @@ from spanledger.errors import PlanError
 from spanledger.finops._exact import to_femto
 
 _MISSING: Any = object()
-Keys = dict[str, Decimal]
 
 
 def csv_rows(path: Path, wrong: Callable[[str], PlanError]) -> list[dict[str, str]]:
@@ -75,10 +74,6 @@ class Section:
         if not all(isinstance(item, str) for item in found):
             raise self.error(field, f"is {value!r}: it takes a list of text")
         return tuple(found)
-
-    def flag(self, field: str) -> bool:
-        """True or false, false by default."""
-        return bool(self.take(field, bool, "true or false", default=False))
 
     def day(self, field: str) -> date | None:
         """A date, `None` where the field is absent."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -250,39 +250,34 @@ def _rules(plan: Plan, period: Period) -> tuple[str, ...]:
     )
 
 
-def _checks(plan: Plan, filled: Filled, costs: Mapping[str, int], lines: View) -> Sequence[Check]:
+def _checks(plan: Plan, filled: Filled, costs: Mapping[str, int], lines: View) -> Iterator[Check]:
     found = {(row["source"], row["kind"]): row for row in grouped(lines, ["source", "kind"], ["exact", "amount"])}
     exact = {key: to_femto(row["exact"]) for key, row in found.items()}
-    pots: dict[tuple[str, str], int] = {}
-    for pot in filled.pots:
-        pots[pot.source, pot.kind] = pots.get((pot.source, pot.kind), 0) + pot.amount
-    kept = {(route, route): cost for route, cost in costs.items() if route in KEPT}
-    checks = [
-        Check(f"{source}: {kind}", amount, exact.get((source, kind), 0))
-        for (source, kind), amount in (kept | pots).items()
-    ]
-    taken = {pool.name for pool in plan.pools if pool.cost.take is not None and pool.name in costs}
-    covered = {one.name for one in plan.commitments}
-    checks.append(
-        Check(
-            "every charge has a route",
-            sum(costs.values()),
-            sum(costs[name] for name in costs if name in KEPT or name in taken or name in covered),
-        )
-    )
-    if filled.distribution is not None:
-        checks.append(
-            Check(
-                "services between pools",
-                sum(filled.distribution.own.values()),
-                sum(filled.distribution.to_owners.values()),
-            )
-        )
+    for (source, kind), amount in _sources(filled, costs).items():
+        yield Check(f"{source}: {kind}", amount, exact.get((source, kind), 0))
+    yield Check("every charge has a route", sum(costs.values()), sum(map(costs.__getitem__, _routes(plan, costs))))
+    if (services := filled.distribution) is not None:
+        yield Check("services between pools", sum(services.own.values()), sum(services.to_owners.values()))
     total = sum(exact.values())
     published = sum(to_femto(row["amount"]) for row in found.values())
     sign = -1 if total < 0 else 1
-    checks.append(Check("published total", sign * half_up(abs(total), plan.round_to), published))
-    return checks
+    yield Check("published total", sign * half_up(abs(total), plan.round_to), published)
+
+
+def _sources(filled: Filled, costs: Mapping[str, int]) -> dict[tuple[str, str], int]:
+    """What the lines of each source and kind must come to: the charges that stay where they are, and the pots."""
+    found = {(route, route): cost for route, cost in costs.items() if route in KEPT}
+    pots: dict[tuple[str, str], int] = {}
+    for pot in filled.pots:
+        pots[pot.source, pot.kind] = pots.get((pot.source, pot.kind), 0) + pot.amount
+    return found | pots
+
+
+def _routes(plan: Plan, costs: Mapping[str, int]) -> list[str]:
+    """The routes of charges that a plan knows."""
+    taken = {pool.name for pool in plan.pools if pool.cost.take is not None}
+    covered = {one.name for one in plan.commitments}
+    return [name for name in costs if name in KEPT or name in taken or name in covered]
 
 
 def _utilisation(name: str, division: Division, costs: Mapping[str, int]) -> Utilisation:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from spanledger._rows import instant, millis, put
+from spanledger._rows import LONGEST, instant, millis, put, write_tags
+from spanledger._tags import short
 from spanledger._types import OWNERS, Row
 from spanledger.providers._reading import Path, Reading, UsageTable, text
 
@@ -132,12 +133,12 @@ def reading_of(span: SpanFacts) -> Reading:
 def row_of(span: SpanFacts) -> Row:
     """Who, what, when and where: all columns but usage and money."""
     attributes = span.attributes
-    name = _first(attributes, PROVIDER) or "unknown"
-    operation = _first(attributes, OPERATION) or "chat"
+    name = (_first(attributes, PROVIDER) or "unknown").lower()[:LONGEST]
+    operation = (_first(attributes, OPERATION) or "chat")[:LONGEST]
     row: Row = {
         "started_at": instant(span.start_ns),
         "duration_ms": millis(span.end_ns - span.start_ns),
-        "provider_name": PROVIDERS.get(name.lower(), name.lower()),
+        "provider_name": PROVIDERS.get(name, name),
         "operation": OPERATIONS.get(operation, operation),
         "status": "error" if span.failed else "ok",
         "trace_id": span.trace_id,
@@ -146,9 +147,8 @@ def row_of(span: SpanFacts) -> Row:
     put(row, "parent_span_id", span.parent_span_id)
     for column, places in COLUMNS.items():
         put(row, column, _first(attributes, places) or _first(span.resource, places))
-    tags = {key.removeprefix(TAG_PREFIX): str(attributes[key]) for key in attributes if key.startswith(TAG_PREFIX)}
-    if tags:
-        row["tags"] = {key: value for key, value in tags.items() if key not in OWNERS}
+    tags = {key.removeprefix(TAG_PREFIX): attributes[key] for key in attributes if key.startswith(TAG_PREFIX)}
+    write_tags(row, {}, {key: short(str(value)) for key, value in tags.items() if key not in OWNERS})
     return row
 
 
