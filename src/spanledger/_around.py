@@ -11,7 +11,7 @@ from opentelemetry.context import Context, attach
 from opentelemetry.trace import NonRecordingSpan, Span, StatusCode, get_current_span, set_span_in_context
 
 from spanledger import _faults
-from spanledger._tags import Entered, clean, entering, evaluator, restore
+from spanledger._tags import Entered, clean, entering, evaluator, restore, short
 from spanledger._types import Row
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -87,7 +87,7 @@ class Around(Generic[Given]):
             kind = type(self).__name__
             msg = f"{kind} takes a name: @{kind}({getattr(row['name'], '__name__', 'name')!r})"
             raise TypeError(msg)
-        self._row = {**row, "name": str(row["name"])}
+        self._row = {**row, "name": short(str(row["name"]))}
         self._tags = tags
         self._entered: Entered[tuple[Any, Context, Begun]] = Entered()
 

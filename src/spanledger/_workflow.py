@@ -13,7 +13,7 @@ from opentelemetry.trace import Span
 
 from spanledger import _ids
 from spanledger._around import Around, current, opened
-from spanledger._tags import scope, short, within
+from spanledger._tags import scope, within
 from spanledger._units import money_text
 
 
@@ -94,7 +94,7 @@ class workflow(Around[Run]):  # noqa: N801 -- read as a verb, as `tag` is
     """
 
     def __init__(self, name: str, **tags: Any) -> None:
-        super().__init__({"operation": "invoke_workflow", "name": short(str(name))}, tags)
+        super().__init__({"operation": "invoke_workflow", "name": name}, tags)
 
     def _enter(self, tags: Mapping[str, str]) -> tuple[Context, Span, Run]:
         run = Run(self._row["name"], scope().run, within(tags) if tags else None)
