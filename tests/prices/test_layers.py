@@ -255,11 +255,6 @@ def test_a_day_before_the_first_rate_has_none():
         prices.Rates({"EUR": {"2026-11-17": "0.86"}}).convert(Decimal(1), "EUR", price().started_at)
 
 
-def test_a_day_of_a_rate_that_is_none_is_named():
-    with pytest.raises(ConfigurationError, match="a rate's day is 'soon'"):
-        prices.Rates({"EUR": {"soon": "0.86"}})
-
-
 def test_an_amount_in_another_currency_is_not_rounded():
     amount, rate = Decimal("123456789.123456789012345"), Decimal("0.864213")
     exact = prices.Rates({"EUR": {"2026-11-16": rate}}).convert(amount, "EUR", None).amount
