@@ -50,11 +50,8 @@ yet written when the machine does (Linux writes within about 30 seconds); `durab
 either. A process has one segment open, of at most 64 MiB or an hour; 32 MiB of the disk are left to the
 application.
 
-Not run here: a real NFS mount, as the kernel of the machine that made this page has no NFS client. What differs
-there is run instead: a file system that has no locks or such that are for writers only, one that takes a row and
-refuses it later, a segment that was removed by somebody else, and a descriptor that is no longer valid. On an NFS
-mount with the option `hard`, a write waits for as long as the server is away, and so does the application's call:
-mount with `soft`, or keep the ledger on a local disk and `spanledger ship` it.
+What a real NFS server and its clients do to a ledger has [a page of its own](ledger-nfs.md). Two of its lessons are in
+the table above too, by libraries that answer as such a file system does.
 """
 
 

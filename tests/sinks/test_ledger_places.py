@@ -5,6 +5,7 @@ The scenarios are those of `benchmarks/fault_scenarios.py`, which `benchmarks/fa
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import fault_table  # noqa: E402 -- benchmarks are no package
+import nfs_scenarios  # noqa: E402
 from fault_scenarios import SCENARIOS  # noqa: E402
 
 sys.path.pop(0)  # other tests have modules of the same names elsewhere
@@ -49,6 +51,14 @@ def test_every_answer_is_right_and_every_charge_is_booked_or_counted_as_lost(sce
     assert told.also.get("refused", "spanledger runs in the main interpreter only:").startswith("spanledger runs in")
 
 
-def test_the_page_has_every_scenario():
-    page = (ROOT / "docs/explanation/ledger-faults.md").read_text()
-    assert [scenario.name for scenario in SCENARIOS if f"| {scenario.name}" not in page] == []
+@pytest.mark.parametrize(("name", "scenarios"), [("ledger-faults", SCENARIOS), ("ledger-nfs", nfs_scenarios.SCENARIOS)])
+def test_the_page_has_every_scenario(name, scenarios):
+    page = (ROOT / f"docs/explanation/{name}.md").read_text()
+    assert [scenario.name for scenario in scenarios if f"| {scenario.name}" not in page] == []
+
+
+def test_the_guest_says_what_it_needs_where_that_is_missing():
+    command = [sys.executable, str(ROOT / "benchmarks/nfs_guest.py")]
+    done = subprocess.run(command, env={"PATH": ""}, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "needs linux.uml, debootstrap, mke2fs: apt-get install user-mode-linux" in done.stderr

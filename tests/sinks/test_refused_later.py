@@ -33,6 +33,8 @@ from pathlib import Path
 from spanledger import _ids
 from spanledger._types import Charge
 from spanledger.sinks.ledger import LedgerSink
+from spanledger.sinks import _segment
+_segment.MOUNTS = Path(sys.argv[3])
 sink = LedgerSink(sys.argv[1])
 def book(times):
     for _ in range(times):
@@ -71,6 +73,7 @@ def remote(tmp_path, monkeypatch):
     mounts = tmp_path / "mountinfo"
     mounts.write_text(f"36 35 {os.major(device)}:{os.minor(device)} / /mnt rw shared:1 - nfs4 host:/mnt rw,vers=4.2\n")
     monkeypatch.setattr(_segment, "MOUNTS", mounts)
+    return mounts
 
 
 def book(sink, times=1):
@@ -83,10 +86,10 @@ def lost():
 
 
 @needs_cc
-def test_rows_that_are_refused_after_the_last_call_are_told_when_the_process_ends(tmp_path):
+def test_rows_that_are_refused_after_the_last_call_are_told_when_the_process_ends(tmp_path, remote):
     preload, refused = library("refuses later", tmp_path), tmp_path / "refused"
     environment = {**os.environ, "LD_PRELOAD": str(preload), "REFUSED": str(refused)}
-    command = [sys.executable, "-W", "ignore", "-c", EXITS, str(tmp_path / "l"), str(refused)]
+    command = [sys.executable, "-W", "ignore", "-c", EXITS, str(tmp_path / "l"), str(refused), str(remote)]
     subprocess.run(command, check=True, env=environment, capture_output=True)
     found = health(tmp_path / "l")
     assert (found.charges, found.lost) == (3, 4)
@@ -152,3 +155,19 @@ def test_nobody_waits_while_another_thread_tries_a_failing_place_again(sink, tmp
         other.start()
         other.join()
     assert lost() == 6
+
+
+@pytest.mark.usefixtures("remote")
+def test_what_cannot_be_read_is_counted_when_it_can(sink, no_signal):
+    book(sink, 3)
+    path, aside = sink.segment, sink.path / "aside"
+    path.rename(aside)
+    path.mkdir()  # what nobody can read as a file, root neither
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, no_signal[1]))
+    book(sink)
+    resource.setrlimit(resource.RLIMIT_FSIZE, no_signal)
+    assert lost() == 0
+    path.rmdir()
+    aside.rename(path)
+    sink.close()
+    assert lost() == 1

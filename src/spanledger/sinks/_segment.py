@@ -20,6 +20,7 @@ from spanledger._types import SCHEMA_VERSION
 OPEN: Final = "open"
 
 MOUNTS: Final = Path("/proc/self/mountinfo")
+GONE: Final = (errno.ENOENT, errno.ESTALE)
 REMOTE: Final = ("nfs", "nfs4", "cifs", "smb3")
 """File systems that say late what happened to a row, or to the file that it is in."""
 
@@ -75,12 +76,19 @@ class Segment:
 
     @property
     def missing(self) -> int:
-        """How many rows are not in the file; where it cannot be read, those since it was last known to be whole."""
+        """How many rows are not in the file; where it is gone, all `in_doubt`. Raises `OSError` if it is unreadable."""
         try:
             with self.path.open("rb") as file:
                 return max(0, self.rows - sum(map(_is_whole, file)))
-        except OSError:
-            return self.rows - self.rows_seen
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
+            return self.in_doubt
+
+    @property
+    def in_doubt(self) -> int:
+        """The rows since the place was last known to have all."""
+        return self.rows - self.rows_seen
 
     @property
     def size(self) -> int:
@@ -107,22 +115,23 @@ class Segment:
             return self._lost_by(error)
         if not os.path.samestat(now, self._file):
             return self._disowned()
-        return None if now.st_nlink and self._is_there else self.rows - self.rows_seen
+        return None if now.st_nlink and self._is_there else self.in_doubt
 
     def _lost_by(self, error: OSError) -> int:
         if error.errno not in (errno.EBADF, errno.ESTALE):
             raise error
-        return self._disowned() if error.errno == errno.EBADF else self.rows - self.rows_seen
+        return self._disowned() if error.errno == errno.EBADF else self.in_doubt
 
     @property
     def _is_there(self) -> bool:
-        """A network file system knows of a file that is open for long what it was: the name is to be opened again."""
+        """A network file system knows for long what was; where a directory or a file is opened, it asks its server."""
         if not self.is_remote:
             return True
         try:
-            os.close(os.open(self.path, os.O_RDONLY | os.O_CLOEXEC))
+            for place in (self.path.parent, self.path):
+                os.close(os.open(place, os.O_RDONLY | os.O_CLOEXEC))
         except OSError as error:
-            return error.errno not in (errno.ENOENT, errno.ESTALE)
+            return error.errno not in GONE
         return True
 
     def _disowned(self) -> int:

@@ -122,6 +122,9 @@ class LedgerSink:
             segment = self._segment
             self._ask()
             self._account()
+            for doubted, error in self._doubted:
+                _lose(doubted.in_doubt - doubted.missed, error)
+            self._doubted.clear()
             self._tell(segment)
             self._segment = None
 
@@ -218,10 +221,10 @@ class LedgerSink:
         return False
 
     def _ask(self) -> None:
-        """What `_fit` asks from time to time, and what it says of it."""
+        """Asks a place that may refuse what it took, between the looks, and tells what it says."""
         segment = self._segment
         with suppress(OSError):
-            if segment and not self._has_its_rows(segment):
+            if segment and segment.is_remote and not self._has_its_rows(segment):
                 self._segment = None
         self._tell(segment)
 
@@ -235,10 +238,9 @@ class LedgerSink:
             self._account()
 
     def _account(self) -> None:
+        """Counts what the places of given up segments have not got; a place that cannot be read is asked next time."""
         doubted, self._doubted = self._doubted, []
-        for segment, error in doubted:
-            _lose(segment.newly_missing(), error)
-            segment.remove_if_empty()
+        self._doubted += [one for one in doubted if not _is_accounted(*one)]
 
     def _try(self, now: float) -> Segment:
         if self._failure is not None and now < self._retry_at:
@@ -277,6 +279,16 @@ class LedgerSink:
 def _lose(rows: int, error: OSError) -> None:
     for _ in range(rows):
         _faults.lose(error)
+
+
+def _is_accounted(segment: Segment, error: OSError) -> bool:
+    try:
+        missing = segment.newly_missing()
+    except OSError:
+        return False
+    _lose(missing, error)
+    segment.remove_if_empty()
+    return True
 
 
 def _choice(name: str, given: str, choices: Sequence[str]) -> str:
