@@ -15,6 +15,7 @@ from tests.providers._either import forget
 import spanledger
 from spanledger import _faults
 from spanledger._types import Charge
+from spanledger.providers import bedrock
 from spanledger.testing import Fault, ProviderServer, Reply, Tokens, capture_charges, refused
 
 boto3 = pytest.importorskip("boto3", reason="boto3 is not installed")
@@ -270,3 +271,8 @@ def test_checks_of_guardrails_count_theirs(canned: Any, charges: list[Charge]) -
     canned.answer({"results": {}, "usage": CHECKED})
     check(messages=[{"role": "user", "content": [{"text": "hello"}]}], checks={})
     assert spent(only(charges)) == {"guardrail_content": 4, "guardrail_prompt_attacks": 5}
+
+
+def test_a_header_that_is_no_count_is_not_taken_for_one() -> None:
+    headers = {HEADERS["input"]: "9" * 5000, HEADERS["output"]: "7"}
+    assert bedrock.header_counts(headers) == {"output": 7}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -87,6 +88,9 @@ INVOKE_TOKENS = UsageTable(
     },
 )
 """What each family calls its counts; last the stream's `amazon-bedrock-invocationMetrics` and the response headers."""
+
+COUNT = re.compile(r"[0-9]{1,15}")
+"""A count in a header. Python makes no number of some thousands of digits."""
 
 HEADERS: Mapping[str, str] = {
     "x-amzn-bedrock-input-token-count": "input",
@@ -214,7 +218,7 @@ def read_invoke(state: State, request: Request) -> Reading:
 def header_counts(headers: Body) -> Mapping[str, int]:
     """The token counts that Bedrock puts into the headers of a response."""
     found = {unit: headers.get(name) for name, unit in HEADERS.items()}
-    return {unit: int(value) for unit, value in found.items() if isinstance(value, str) and value.isdecimal()}
+    return {unit: int(said) for unit, said in found.items() if isinstance(said, str) and COUNT.fullmatch(said)}
 
 
 GUARDRAIL_UNITS = UsageTable(
