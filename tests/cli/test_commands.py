@@ -87,6 +87,14 @@ def test_a_missing_ledger_is_said(path):
     assert (done.returncode, "there is no ledger here" in done.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("command", ["forget --customer acme", "verify", "repair", "seal"])
+def test_what_is_kept_in_order_is_the_ledger_that_is_shipped_and_not_the_store(command, capsys):
+    name, *options = command.split()
+    with pytest.raises(SystemExit):
+        cli.main([name, "s3://costs/ledger", *options])
+    assert "s3://costs/ledger is where ledgers are shipped to: name each of those instead" in capsys.readouterr().err
+
+
 def test_tail_shows_the_latest_charges(path, book):
     book("first", started_at="2026-11-20T00:00:00Z")
     book("second")

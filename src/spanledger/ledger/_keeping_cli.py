@@ -25,13 +25,21 @@ def add_commands(commands: Commands) -> None:
         ("repair", "puts right what `verify` finds, as far as nothing is lost by it", _repair),
     ):
         parser = commands.add_parser(name, help=about)
-        parser.add_argument("ledger", metavar="LEDGER", type=Path, help="the ledger directory")
+        parser.add_argument("ledger", metavar="LEDGER", type=_directory, help="the ledger directory")
         parser.set_defaults(run=run)
+
+
+def _directory(text: str) -> Path:
+    """The ledger where it is written: what is put right or erased there goes on from there."""
+    if "://" in text:
+        msg = f"{text} is where ledgers are shipped to: name each of those instead, and ship it again afterwards"
+        raise argparse.ArgumentTypeError(msg)
+    return Path(text)
 
 
 def _add_forget(commands: Commands) -> None:
     parser = commands.add_parser("forget", help="erases a person: their rows keep the money and lose who they were for")
-    parser.add_argument("ledger", metavar="LEDGER", type=Path, help="the ledger directory")
+    parser.add_argument("ledger", metavar="LEDGER", type=_directory, help="the ledger directory")
     who = parser.add_mutually_exclusive_group(required=True)
     for name, field in (("--customer", "customer"), ("--user", "user_id"), ("--session", "session_id")):
         who.add_argument(name, dest=field, metavar="ID")
@@ -74,7 +82,7 @@ def _retain(asked: argparse.Namespace) -> int:
 
 def _add_ship(commands: Commands) -> None:
     parser = commands.add_parser("ship", help="copies sealed files to s3://, gs://, abfs:// or a path; resumable")
-    parser.add_argument("ledger", metavar="LEDGER", type=Path, help="the ledger directory")
+    parser.add_argument("ledger", metavar="LEDGER", type=_directory, help="the ledger directory")
     parser.add_argument("destination", metavar="DEST", help="any address that fsspec knows")
     parser.set_defaults(run=_ship)
 
@@ -89,7 +97,7 @@ def _ship(asked: argparse.Namespace) -> int:
 
 def _add_load(commands: Commands) -> None:
     parser = commands.add_parser("load", help="brings sealed files into a PostgreSQL server; resumable")
-    parser.add_argument("ledger", metavar="LEDGER", type=Path, help="the ledger directory")
+    parser.add_argument("ledger", metavar="LEDGER", type=_directory, help="the ledger directory")
     parser.add_argument("address", metavar="ADDRESS", help="postgresql://USER@HOST/DATABASE")
     parser.set_defaults(run=_load)
 
