@@ -219,6 +219,24 @@ def test_a_variable_that_cannot_be_read_is_named_with_what_it_takes(
         spanledger.configure()
 
 
+def test_a_file_of_prices_takes_the_place_of_the_one_configured_before(tmp_path: Path) -> None:
+    def listed(prices: Path | None) -> Decimal | None:
+        spanledger.configure(ledger=tmp_path / "spend.ledger", prices=prices)
+        return spanledger.meter("pinecone.query", unit="read_units").list_cost
+
+    first, second, wrong = (tmp_path / name for name in ("first.toml", "second.toml", "wrong.toml"))
+    price = '[[price]]\nprovider = "pinecone"\nmodel = "query"\nrates = { read_units = "%s" }\n'
+    first.write_text(price % "0.5")
+    second.write_text('[models]\nours = "gpt-5"\n')
+    wrong.write_text(price % "much")
+    assert [listed(first), listed(second), listed(first), listed(None)] == [Decimal("0.5"), None, Decimal("0.5"), None]
+    assert listed(first) == Decimal("0.5")
+    with pytest.raises(ConfigurationError, match="read_units"):
+        listed(wrong)
+    assert spanledger.meter("pinecone.query", unit="read_units").list_cost == Decimal("0.5")
+    listed(None)
+
+
 def test_a_misspelt_variable_is_warned_of_and_said_by_doctor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

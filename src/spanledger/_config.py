@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from spanledger import _around, _baggage, _faults, _meter, _tags, _threads, prices
+from spanledger import _around, _baggage, _faults, _meter, _tags, _threads
 from spanledger._bridge import Bridge
 from spanledger._settings import Settings, misspelt, read
 from spanledger._types import Sink
@@ -42,8 +43,7 @@ def configure(**settings: Unpack[Settings]) -> None:
     for name, meant in misspelt().items():
         if meant:
             _faults.log.warning("%s is no setting of spanledger: did you mean %s?", name, meant)
-    if values["prices"]:
-        prices.load(os.fspath(values["prices"]))
+    _use_prices(values["prices"])
     _tags.base.clear()
     _tags.base.update(_tags.clean(values["tags"]))
     names = ("service_name", "release")
@@ -65,6 +65,14 @@ def configure(**settings: Unpack[Settings]) -> None:
     ledger = LedgerSink(os.fspath(values["ledger"]), **keeping, send=_sending(values["ship_to"]))
     _replace_sinks(ledger, otel, *([bridge] if bridge else []))
     _meter.start()
+
+
+def _use_prices(file: str | os.PathLike[str] | None) -> None:
+    """Reading files of prices loads only where one is configured, or was."""
+    if file or "spanledger.prices._yours" in sys.modules:
+        from spanledger.prices._yours import use
+
+        use(os.fspath(file) if file else None)
 
 
 def _sending(destination: str | None) -> Callable[[Path], object] | None:

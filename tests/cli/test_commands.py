@@ -87,7 +87,7 @@ def test_a_missing_ledger_is_said(path):
     assert (done.returncode, "there is no ledger here" in done.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("command", ["forget --customer acme", "verify", "repair", "seal"])
+@pytest.mark.parametrize("command", ["forget --customer acme", "retain --older-than 1d", "verify", "repair"])
 def test_what_is_kept_in_order_is_the_ledger_that_is_shipped_and_not_the_store(command, capsys):
     name, *options = command.split()
     with pytest.raises(SystemExit):

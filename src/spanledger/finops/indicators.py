@@ -74,7 +74,11 @@ def _cache_indicators(ledger: Asked, plan: Plan, period: Period, currency: str) 
     known = [gain for gain in gains if gain is not None]
     gain = to_decimal(sum(to_femto(one) for one in known)) if len(known) == len(gains) else None
     return [
-        *(Indicator(f"cache hit rate of {one.owner}", one.hit_rate, "of input") for one in found if one.hit_rate),
+        *(
+            Indicator(f"cache hit rate of {one.owner}", one.hit_rate, "of input")
+            for one in found
+            if one.hit_rate is not None
+        ),
         Indicator("return of caching", gain, currency),
     ]
 

@@ -60,7 +60,7 @@ def _forget(asked: argparse.Namespace) -> int:
 
 def _add_retain(commands: Commands) -> None:
     parser = commands.add_parser("retain", help="replaces the charges of old days by exact sums, or drops them")
-    parser.add_argument("ledger", metavar="LEDGER", help="the ledger directory")
+    parser.add_argument("ledger", metavar="LEDGER", type=_directory, help="the ledger directory")
     parser.add_argument("--older-than", required=True, metavar="SPAN", help="days wholly older than this, e.g. 400d")
     parser.add_argument("--by", default="", metavar="FIELDS", help="dimensions that are kept besides day and model")
     parser.add_argument("--drop", action="store_true", help="keeps no sums either, only how many charges there were")

@@ -31,6 +31,9 @@ class Loaded(NamedTuple):
 
 
 _loaded: dict[Path, Loaded] = {}
+_used: list[Path] = []
+"""The file that is configured, at most one."""
+
 SECTIONS = ("price", "contract", "invoice", "models", "assume")
 
 
@@ -115,6 +118,20 @@ def load(path: str | Path) -> None:
     ENGINE.changed()
 
 
+def use(path: str | Path | None) -> None:
+    """Adds a file in the place of the one that was used before. Raises as `load` does; then nothing changes."""
+    new = None if path is None else Path(path)
+    if new is not None:
+        _read(new, _toml.load(new, ConfigurationError))
+    for file in _used:
+        if file != new and file in _loaded:
+            _take_away(_loaded.pop(file))
+    _used[:] = [] if new is None else [new]
+    ENGINE.changed()
+    if new is not None:
+        load(new)
+
+
 def _read(file: Path, content: dict[str, Any]) -> Loaded:
     """What a file says, checked."""
     unknown = content.keys() - set(SECTIONS)
@@ -166,4 +183,5 @@ def reset() -> None:
     """Takes away all that was added."""
     ENGINE.layers = Layers()
     _loaded.clear()
+    _used.clear()
     ENGINE.changed()
