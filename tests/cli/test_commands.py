@@ -87,6 +87,17 @@ def test_a_missing_ledger_is_said(path):
     assert (done.returncode, "there is no ledger here" in done.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("command", ["report", "tail", "prices check"])
+def test_what_is_not_installed_is_said_with_its_remedy(path, book, command):
+    book("one")
+    script = "import sys; sys.modules['duckdb'] = None\nfrom spanledger.cli import main; sys.exit(main(sys.argv[1:]))"
+    told = subprocess.run(
+        [sys.executable, "-c", script, *command.split(), path], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in told.stderr
+    assert "pip install 'spanledger[ledger]'" in told.stderr + told.stdout
+
+
 @pytest.mark.parametrize("command", ["forget --customer acme", "retain --older-than 1d", "verify", "repair"])
 def test_what_is_kept_in_order_is_the_ledger_that_is_shipped_and_not_the_store(command, capsys):
     name, *options = command.split()

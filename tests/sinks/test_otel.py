@@ -212,8 +212,8 @@ def test_without_an_sdk_only_a_remote_parent_is_noted(opening):
     ("settings", "named"),
     [
         ({"span_policy": "always"}, "span_policy"),
-        ({"profiles": ["phoenix"]}, "otel_profiles"),
-        ({"metrics": ["grafana"]}, "otel_metrics"),
+        ({"profiles": ["phoenix"]}, "profiles: 'phoenix'"),
+        ({"metrics": ["grafana"]}, "metrics: 'grafana'"),
     ],
 )
 def test_a_wrong_setting_is_named(settings, named):

@@ -200,7 +200,7 @@ class Metrics:
     ) -> None:
         chosen = frozenset(profiles)
         for profile in chosen - set(PROFILES):
-            msg = f"otel_metrics: {profile!r} is none of {', '.join(PROFILES)}"
+            msg = f"metrics: {profile!r} is none of {', '.join(PROFILES)}"
             raise ConfigurationError(msg)
         self._metrics = [metric for metric in METRICS if metric.profile in chosen]
         self._tags = tuple(dict.fromkeys([*tags, *top]))

@@ -201,7 +201,7 @@ class Names:
         chosen = frozenset(profiles)
         unknown = chosen - set(PROFILES)
         if unknown:
-            msg = f"otel_profiles: {min(unknown)!r} is none of {', '.join(PROFILES)}"
+            msg = f"profiles: {min(unknown)!r} is none of {', '.join(PROFILES)}"
             raise ConfigurationError(msg)
         self._start = _compiled(START, chosen)
         self._tags = _compiled(TAGS, chosen)

@@ -185,11 +185,16 @@ class DuckDB:
         return self._connection
 
 
-def _connect(threads: int | None, memory: str, spill: Path | None) -> duckdb.DuckDBPyConnection:
+def _library() -> Any:
+    """DuckDB itself. Raises `MissingExtraError` where it is not installed."""
     try:
         import duckdb
     except ImportError as error:
         raise MissingExtraError(error.name or "duckdb", "ledger") from error
+    return duckdb
+
+
+def _connect(threads: int | None, memory: str, spill: Path | None) -> duckdb.DuckDBPyConnection:
     arrow = "pyarrow"
     if not find_spec(arrow):  # said here, before a question is half answered; loading it takes long
         raise MissingExtraError(arrow, "ledger")
@@ -199,7 +204,7 @@ def _connect(threads: int | None, memory: str, spill: Path | None) -> duckdb.Duc
         "preserve_insertion_order": False,
         **({"threads": threads} if threads else {}),
     }
-    connection = duckdb.connect(config=settings)
+    connection: duckdb.DuckDBPyConnection = _library().connect(config=settings)
     connection.execute(f"SET memory_limit = {literal(_sized(connection, memory))}")
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")  # it would stand in the middle of a report on standard output
@@ -237,9 +242,8 @@ def _kept(relation: Any) -> Any:
 
 
 def _errors() -> type[Exception]:
-    import duckdb
-
-    return duckdb.Error
+    error: type[Exception] = _library().Error
+    return error
 
 
 def _no_rows() -> pa.Table:
@@ -355,9 +359,8 @@ def open_rows(paths: Sequence[Path], *, extra: bool = False, without: Sequence[d
 
 def _hides_the_next() -> bool:
     """Whether `read_json` drops, with a line that breaks off, the row after it too: DuckDB does before 2.0."""
-    import duckdb
-
-    return duckdb.__version__.startswith("1.")
+    version: str = _library().__version__
+    return version.startswith("1.")
 
 
 def _in_utc(name: str) -> str:

@@ -1,1 +1,0 @@
-"""Notebook displays, charts and the statement."""
