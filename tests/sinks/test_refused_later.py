@@ -19,7 +19,7 @@ from spanledger._types import Charge
 from spanledger.ledger._health import health
 from spanledger.sinks import _segment
 from spanledger.sinks import ledger as sinks
-from spanledger.sinks.ledger import LedgerSink
+from spanledger.sinks.ledger import LOOK_SECONDS, LedgerSink
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -29,6 +29,7 @@ sys.path.pop(0)
 
 EXITS = """
 import sys
+import time
 from pathlib import Path
 from spanledger import _ids
 from spanledger._types import Charge
@@ -39,7 +40,7 @@ sink = LedgerSink(sys.argv[1])
 def book(times):
     for _ in range(times):
         sink.book(Charge({"charge_id": _ids.uuid7(), "started_at": "2026-11-23T10:00:00.000000Z"}))
-book(3); Path(sys.argv[2]).write_text(str(sink.segment.stat().st_size)); book(4)
+book(3); Path(sys.argv[2]).write_text(str(sink.segment.stat().st_size)); time.sleep(float(sys.argv[4])); book(4)
 """
 
 needs_cc = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler")
@@ -86,10 +87,11 @@ def lost():
 
 
 @needs_cc
-def test_rows_that_are_refused_after_the_last_call_are_told_when_the_process_ends(tmp_path, remote):
+@pytest.mark.parametrize("pause", [0, LOOK_SECONDS + 0.1], ids=["at the end", "at a look, which gives the segment up"])
+def test_rows_that_are_refused_are_told_when_the_process_ends(tmp_path, remote, pause):
     preload, refused = library("refuses later", tmp_path), tmp_path / "refused"
     environment = {**os.environ, "LD_PRELOAD": str(preload), "REFUSED": str(refused)}
-    command = [sys.executable, "-W", "ignore", "-c", EXITS, str(tmp_path / "l"), str(refused), str(remote)]
+    command = [sys.executable, "-W", "ignore", "-c", EXITS, str(tmp_path / "l"), str(refused), str(remote), str(pause)]
     subprocess.run(command, check=True, env=environment, capture_output=True)
     found = health(tmp_path / "l")
     assert (found.charges, found.lost) == (3, 4)

@@ -119,13 +119,12 @@ class LedgerSink:
     def close(self) -> None:
         """Lets go of the segment, once its place has said whether it has all of it; the next charge opens a new one."""
         with self._opening:
-            segment = self._segment
             self._ask()
             self._account()
             for doubted, error in self._doubted:
                 _lose(doubted.in_doubt - doubted.missed, error)
             self._doubted.clear()
-            self._tell(segment)
+            self._tell()
             self._segment = None
 
     def forget(self) -> None:
@@ -226,7 +225,7 @@ class LedgerSink:
         with suppress(OSError):
             if segment and segment.is_remote and not self._has_its_rows(segment):
                 self._segment = None
-        self._tell(segment)
+        self._tell()
 
     def _give_up(self, segment: Segment, error: OSError) -> None:
         """No more rows for a segment; what it has not got is counted now, or when its place can be asked for it."""
@@ -251,6 +250,7 @@ class LedgerSink:
         except OSError as error:
             raise self._failed(error, now) from None
         self._failure = None
+        self._latest = segment.path.stem
         self._account()
         return segment
 
@@ -266,13 +266,16 @@ class LedgerSink:
         self._segment = None
         raise OSError(errno.ENOSPC, "only a part of a row was taken", str(segment.path))
 
-    def _tell(self, segment: Segment | None = None) -> None:
-        """Writes this process's counters into the ledger, where there is news, for `doctor` in another process."""
-        news, segment = sum(_faults.totals().values()), segment or self._segment
-        if news == self._told or segment is None:
+    def _tell(self) -> None:
+        """Writes this process's counters into the ledger, where there is news, for `doctor` in another process.
+
+        They go by the latest segment's name, which the process may have given up since.
+        """
+        news = sum(_faults.totals().values())
+        if news == self._told or not self._latest:
             return
         with suppress(OSError):
-            write_report(self.path, segment.path.stem)
+            write_report(self.path, self._latest)
             self._told = news
 
 
