@@ -82,7 +82,8 @@ NUMBERS = st.lists(st.sampled_from([None, 1, 2, 10**12]), min_size=1, max_size=4
 def test_whatever_is_shared_reads_as_before(tmp_path_factory, numbers, alike, rows, dictionary):
     """Spark reads a row group with the part of the file in which its middle is: past the end it would be lost."""
     own = [number and number + 1 for number in numbers]
-    table = pa.table({f"c{place}": numbers if same else own for place, same in enumerate([True, True, *alike])})
+    columns = {f"c{place}": numbers if same else own for place, same in enumerate([True, True, *alike])}
+    table = pa.table({name: pa.array(values, pa.int64()) for name, values in columns.items()})
     path = tmp_path_factory.mktemp("shared") / "a.parquet"
     pq.write_table(table, path, row_group_size=rows, use_dictionary=dictionary, compression="zstd", store_schema=False)
     before = path.stat().st_size

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -113,7 +114,7 @@ class DuckDB:
             kinds = tuple(map(str, kept.types))
             if len(kept) > MOST_FEW or not all(kind.startswith(PLAIN_KINDS) for kind in kinds):
                 return _arrow(kept)
-            return Few(tuple(kept.columns), kinds, kept.fetchall())
+            return Few(_apart(kept.columns), kinds, kept.fetchall())
         except _errors() as error:
             raise LedgerError(_readable(error)) from error
 
@@ -131,8 +132,7 @@ class DuckDB:
         """
         try:
             relation: Any = self.connection.sql(sql)
-            reading = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch  # its name before 1.5
-            return reading(rows)
+            return relation.to_arrow_reader(rows)
         except _errors() as error:
             raise LedgerError(_readable(error)) from error
 
@@ -231,9 +231,17 @@ def _text(found: bytes) -> str:
 
 
 def _arrow(relation: Any) -> pa.Table:
-    """A relation as Arrow, no name twice: before DuckDB 2.0 only the relation itself tells such columns apart."""
     table: pa.Table = relation.to_arrow_table()
-    return table.rename_columns(relation.columns)
+    return table.rename_columns(_apart(table.column_names))
+
+
+def _apart(names: Iterable[str]) -> tuple[str, ...]:
+    """Columns of one name as DuckDB tells them apart since 2.0: `day`, `day_1`."""
+    found: dict[str, None] = {}
+    for name in names:
+        free = (f"{name}_{number}" for number in count(1))
+        found[name if name not in found else next(one for one in free if one not in found)] = None
+    return tuple(found)
 
 
 def _kept(relation: Any) -> Any:
