@@ -81,6 +81,7 @@ class LedgerSink:
 
     def _begin(self) -> None:
         self._segment: Segment | None = None
+        self._latest = ""
         self._doubted: list[tuple[Segment, OSError]] = []
         self._failure: OSError | None = None
         self._retry_at = 0.0
