@@ -50,6 +50,10 @@ def start(**settings):
     spanledger.instrument(ledger=ledger, **settings)
     return next(sink for sink in _meter.meter.sinks if isinstance(sink, sinks.LedgerSink))
 
+def seal():
+    sealing = [sys.executable, "-m", "spanledger", "seal", str(ledger)]
+    return subprocess.run(sealing, check=True, capture_output=True, text=True).stdout.split(",")[0]
+
 def look_now():
     if sink._segment:
         sink._segment.look_at = 0
@@ -364,10 +368,7 @@ call(7); spanledger.flush(); tell(); shutil.rmtree(ledger)
     Scenario(
         "a file system without locks (ENOLCK), sealed meanwhile",
         """
-call(5)
-sealing = [sys.executable, "-m", "spanledger", "seal", str(ledger)]
-said = subprocess.run(sealing, check=True, capture_output=True, text=True).stdout
-call(5); tell(sealed=said.split(",")[0])
+call(5); sealed = seal(); call(5); tell(sealed=sealed)
 """,
         10,
         needs="cc",
@@ -390,10 +391,7 @@ call(5); (folder / "refused").write_text(str(sink.segment.stat().st_size)); call
 pid = os.fork()
 if not pid:
     call(5); os.kill(os.getpid(), signal.SIGKILL)
-os.waitpid(pid, 0)
-sealing = [sys.executable, "-m", "spanledger", "seal", str(ledger)]
-said = subprocess.run(sealing, check=True, capture_output=True, text=True).stdout
-call(5); tell(sealed=said.split(",")[0])
+os.waitpid(pid, 0); sealed = seal(); call(5); tell(sealed=sealed)
 """,
         10,
         needs="cc",

@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -166,7 +167,7 @@ def written(row: dict[str, Any]) -> str:
 def main() -> int:
     """Prints the rows, and writes the page where one is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, default=Path("/tmp/nfs"))  # noqa: S108 -- 4 GB that anybody may throw away
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "spanledger-nfs")
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--page", type=Path)
     asked = parser.parse_args()

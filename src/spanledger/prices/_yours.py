@@ -106,30 +106,37 @@ def load(path: str | Path) -> None:
     `ConfigurationError`, which names the file, the table and the field; then nothing changes.
     """
     file = Path(path)
-    content = _toml.load(file, ConfigurationError)
-    before = _loaded.get(file)
-    if before is not None and before.content == content:
-        return
-    now = _read(file, content)
-    if before is not None:
-        _take_away(before)
-    _put(now)
-    _loaded[file] = now
-    ENGINE.changed()
+    now = _news(file)
+    if now is not None:
+        _exchange((file,), file, now)
 
 
 def use(path: str | Path | None) -> None:
     """Adds a file in the place of the one that was used before. Raises as `load` does; then nothing changes."""
     new = None if path is None else Path(path)
-    if new is not None:
-        _read(new, _toml.load(new, ConfigurationError))
-    for file in _used:
-        if file != new and file in _loaded:
-            _take_away(_loaded.pop(file))
+    now = None if new is None else _news(new)
+    gone = [file for file in _used if file != new]
+    if new is not None and now is not None:
+        gone.append(new)
     _used[:] = [] if new is None else [new]
+    _exchange(gone, new, now)
+
+
+def _news(file: Path) -> Loaded | None:
+    """What a file says, checked; `None` where that is in force already."""
+    content = _toml.load(file, ConfigurationError)
+    before = _loaded.get(file)
+    return None if before is not None and before.content == content else _read(file, content)
+
+
+def _exchange(gone: Iterable[Path], file: Path | None, now: Loaded | None) -> None:
+    for old in gone:
+        if old in _loaded:
+            _take_away(_loaded.pop(old))
+    if file is not None and now is not None:
+        _put(now)
+        _loaded[file] = now
     ENGINE.changed()
-    if new is not None:
-        load(new)
 
 
 def _read(file: Path, content: dict[str, Any]) -> Loaded:
