@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, TypedDict
 
+from spanledger._nearest import nearest
 from spanledger.errors import ConfigurationError
 
 
@@ -191,13 +192,6 @@ def misspelt() -> dict[str, str | None]:
     given = (name.removeprefix(PREFIX) for name in sorted(os.environ) if name.startswith(PREFIX))
     meant = {PREFIX + name: nearest(name, variables) for name in given if name not in variables}
     return {name: variables[near] if near else None for name, near in meant.items()}
-
-
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The name that is meant, if one is close."""
-    from difflib import get_close_matches  # not for an application whose settings are right
-
-    return next(iter(get_close_matches(name, list(names), n=1)), None)
 
 
 def _value(setting: Setting, given: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from spanledger import _schema
 from spanledger._types import COLUMNS
 from spanledger.finops import _sql
-from spanledger.finops._reading import Section, nearest
+from spanledger.finops._reading import Section, did_you_mean
 
 Facts = Mapping[str, Any]
 """A stored row, with the virtual tags that are decided so far over its columns."""
@@ -187,7 +187,7 @@ class Fields:
         if column is not None and not key and type(column) in KINDS:
             return Field(field, KINDS[type(column)], _sql.name(field), lambda facts: _read(column, facts))
         what = f"{field!r} is no column, and a tag of your own is written tags.{field}"
-        raise section.error(where, what + nearest(field, self.names()))
+        raise section.error(where, what + did_you_mean(field, self.names()))
 
 
 def derived(tag: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from spanledger._nearest import nearest
 from spanledger.errors import PlanError
 from spanledger.finops._exact import to_femto
 
@@ -84,7 +84,7 @@ class Section:
         """One of the choices."""
         value = self.text(field, default)
         if value != default and value not in choices:
-            raise self.error(field, f"is {value!r}: it takes {' | '.join(choices)}{nearest(value, choices)}")
+            raise self.error(field, f"is {value!r}: it takes {' | '.join(choices)}{did_you_mean(value, choices)}")
         return value
 
     def money(self, field: str, default: Any = _MISSING) -> Any:
@@ -131,7 +131,7 @@ class Section:
     def done(self) -> None:
         """Refuses a field that the plan does not have."""
         for field in self.left:
-            raise self.error(field, f"is not a field here{nearest(field, self.known)}")
+            raise self.error(field, f"is not a field here{did_you_mean(field, self.known)}")
 
 
 def _called(item: Any, number: int) -> str:
@@ -139,10 +139,10 @@ def _called(item: Any, number: int) -> str:
     return repr(name) if isinstance(name, str) else f"number {number}"
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """`: did you mean 'x'?` where a name is close, else the names."""
-    found = difflib.get_close_matches(name, list(names), n=1)
-    return f": did you mean {found[0]!r}?" if found else ""
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """`: did you mean 'x'?` where a name is close, else nothing."""
+    found = nearest(name, names)
+    return f": did you mean {found!r}?" if found else ""
 
 
 def require_levels(asked: Iterable[str], known: Sequence[str], of: str) -> None:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from spanledger.finops import _sql
 from spanledger.finops._conditions import ALWAYS, When
-from spanledger.finops._reading import Section, csv_rows, nearest
+from spanledger.finops._reading import Section, csv_rows, did_you_mean
 
 EVEN: Final = "even"
 SEAT: Final = "seat"
@@ -95,7 +95,9 @@ def known(bases: Bases) -> list[str]:
 def require(section: Section, where: str, name: str, bases: Bases) -> None:
     """Refuses a driver that nobody measures and the plan does not state."""
     if not (is_measured(name) or name == EVEN or name in bases):
-        raise section.error(where, f"{name!r} is no driver: it takes {', '.join(known(bases))}{nearest(name, bases)}")
+        raise section.error(
+            where, f"{name!r} is no driver: it takes {', '.join(known(bases))}{did_you_mean(name, bases)}"
+        )
 
 
 def read_bases(plan: Section, folder: Path) -> dict[str, tuple[Basis, ...]]:

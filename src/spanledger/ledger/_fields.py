@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Iterable
 from typing import Final, NamedTuple
 
 from spanledger import _schema
+from spanledger._nearest import nearest
 from spanledger._types import COLUMNS, OWNERS
 from spanledger.errors import LedgerError
 
@@ -84,8 +84,8 @@ def _tag(key: str) -> Field:
 
 
 def _unknown(name: str, role: str, tags: Collection[str]) -> LedgerError:
-    close = difflib.get_close_matches(name, [*FIELDS, *tags], n=1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
+    close = nearest(name, [*FIELDS, *tags])
+    hint = f" (did you mean {close}?)" if close else ""
     listed = f"; tags here: {', '.join(tags)}" if tags else ""
     fields = ", ".join(sorted(FIELDS))
     return LedgerError(f"{role}: there is no field {name!r}{hint}. Fields: {fields}, tag:NAME{listed}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
+from spanledger._nearest import nearest
 from spanledger._types import Priced
 from spanledger._units import UNITS
 from spanledger.errors import ConfigurationError
@@ -214,15 +214,15 @@ def _dimension(name: str, where: str) -> str:
     """A dimension of prices: a row for one that no call has would never apply."""
     if name in DIMENSIONS:
         return name
-    near = DIMENSION.get(name) or next(iter(difflib.get_close_matches(name, DIMENSIONS, 1)), None)
+    near = DIMENSION.get(name) or nearest(name, DIMENSIONS)
     msg = f"{where}: when: {name} is no dimension: {f'did you mean {near}?' if near else ', '.join(DIMENSIONS)}"
     raise ConfigurationError(msg)
 
 
 def _unit(unit: str, where: str) -> str:
     if unit not in UNITS:
-        near = difflib.get_close_matches(unit, UNITS, 1)
-        msg = f"{where}: {unit} is no unit" + (f": did you mean {near[0]}?" if near else "")
+        near = nearest(unit, UNITS)
+        msg = f"{where}: {unit} is no unit" + (f": did you mean {near}?" if near else "")
         raise ConfigurationError(msg)
     return unit
 
